@@ -1,0 +1,163 @@
+package inventory
+
+import (
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/runai-prep/runai-prep/internal/secret"
+)
+
+// An Inventory is what Load read: every host with everything that applies to
+// it already merged, and the sources, for printing diagnostics.
+type Inventory struct {
+	Path         string   // as the user gave it: a file or a folder
+	Requirements *Profile // the profile of the whole fleet
+	Hosts        []Host   // in the order declared, patterns expanded
+	Files        map[string]*hcl.File
+}
+
+// A Host is one machine of the inventory.
+type Host struct {
+	Name    string // unique
+	Address string // host name or IP address, without a port; the name where none is given
+	Role    string // gpu, cpu, proxy, or any name with a role block; may be empty
+	Groups  []string
+	Why     string // its host block, as "inventory.hcl:31"
+
+	// Settings are shared by all hosts to which the same blocks apply in the
+	// same way: ten thousand hosts from one pattern hold one. Read only.
+	*Settings
+}
+
+// Settings are the wishes for a host, merged attribute by attribute from the
+// profile, the top level, its role, its groups and its own block.
+type Settings struct {
+	Requirements *Profile
+	SSH          SSH
+	Sudo         Sudo
+	Resources    Resources
+	Proxy        *Proxy     // nil: no proxy wished
+	Squid        *Squid     // nil: this host is not the proxy
+	Registries   []Registry // by label
+	Egress       []Endpoint // the profile's endpoints for the role less skip, plus allow
+	Driver       *Driver    // nil: no nvidia_driver block applies
+	Mounts       []Mount    // by path, parents before children
+}
+
+// A Wish is a wanted value and where the wish comes from. It is unset when Why
+// is empty.
+type Wish[T any] struct {
+	Value T
+	Why   string // "inventory.hcl:31", or "runai-2020: dedicated CPU-only worker"
+}
+
+// IsSet reports whether anyone wished anything.
+func (w Wish[T]) IsSet() bool { return w.Why != "" }
+
+// Bytes is a size in bytes.
+type Bytes int64
+
+// SSH is the way to a host. What is unset here (a zero value) may come from
+// ~/.ssh/config, and then from OpenSSH's defaults.
+type SSH struct {
+	User           string
+	Port           int
+	IdentityFiles  []string // "~/" is expanded by remote
+	Password       secret.Text
+	KnownHosts     []string
+	HostKey        string // "strict" (also when empty) or "accept-new"
+	HostKeySHA256  string // "SHA256:…"; pins the key of one host
+	Bastions       []Bastion
+	ConnectTimeout time.Duration
+	Keepalive      time.Duration
+}
+
+// A Bastion is one hop on the way to a host.
+type Bastion struct {
+	User string // empty: as for the host
+	Host string
+	Port int // 0: 22, or what ~/.ssh/config says
+}
+
+// Sudo is how to become root.
+type Sudo struct {
+	Enabled  bool // false: look without root
+	Password secret.Text
+}
+
+// Resources are minima. Memory and disk sizes are the binary ones that the
+// user wrote: "4GiB", and "4GB" as sold.
+type Resources struct {
+	MinCPUs   Wish[int]
+	MinMemory Wish[Bytes]
+	MinDisk   Wish[Bytes]
+	DiskPath  string // whose filesystem MinDisk is about
+}
+
+// A Proxy is the outbound proxy that a host must use.
+type Proxy struct {
+	HTTPProxy      string // URL without credentials; may be empty
+	HTTPSProxy     string
+	Username       string
+	Password       secret.Text
+	NoProxy        []string
+	CACertificates []string // PEM
+	Targets        []string // nil: the default set
+	Why            string
+}
+
+// A Squid makes the host itself the outbound proxy.
+type Squid struct {
+	Port    int
+	Clients []string // CIDRs
+	Why     string
+}
+
+// A Registry is an on-premise image registry.
+type Registry struct {
+	Name     string // host:port
+	MirrorOf []string
+	CA       string // PEM; may be empty
+	Insecure bool
+	Why      string
+}
+
+// An Endpoint is something outside that a host must reach.
+type Endpoint struct {
+	Host  string
+	Port  int
+	Phase string // "install", "run", or empty for both
+	Roles []string
+	Why   string
+}
+
+// A Mount is an NFS export that must be mounted now and after every boot.
+type Mount struct {
+	Path      string // absolute and clean
+	Server    string // name or address, IPv6 without brackets
+	Export    string // absolute path on the server
+	Version   string // "3", "4", "4.0", "4.1", "4.2"; empty: negotiate
+	Options   []string
+	Automount bool
+	Why       string
+}
+
+// A Driver is the wished NVIDIA driver.
+type Driver struct {
+	Constraint    string // go-version syntax, the profile's minimum included
+	Source        string // distro, cuda-repo, runfile, none
+	Flavor        string // auto, open, proprietary
+	Repository    string
+	Runfile       string
+	SHA256        string
+	Reboot        string // when-needed, never
+	Hold          bool
+	FractionalGPU bool
+	MinCUDA       string // the profile's, with FractionalGPU
+	Busy          string // refuse, wait, drain
+	BusyWait      time.Duration
+	RequireGPU    bool
+	Rollback      bool
+	Why           string
+}

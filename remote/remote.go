@@ -1,0 +1,111 @@
+// Package remote is one host at the end of SSH: dial, hops, host keys, sudo,
+// run, upload, reboot.
+package remote
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/runai-prep/runai-prep/internal/secret"
+)
+
+// A Target says which host and how to reach it. Zero values are filled from
+// ~/.ssh/config, then with OpenSSH's defaults.
+type Target struct {
+	Name           string // what messages call it
+	Host           string // name or address
+	Port           int
+	User           string
+	IdentityFiles  []string
+	Password       secret.Text
+	KnownHosts     []string
+	AcceptNew      bool   // a host that known_hosts does not know is added
+	HostKeySHA256  string // "SHA256:…": the only key accepted
+	Bastions       []Hop
+	ConnectTimeout time.Duration // 0: ten seconds; for each of connect and handshake
+	Keepalive      time.Duration // 0: fifteen seconds; silent for three of these is lost
+	Sudo           Sudo
+}
+
+// A Hop is a bastion; what is unset is as for the target.
+type Hop struct {
+	User string
+	Host string
+	Port int
+}
+
+// Sudo says how to become root where the user is not.
+type Sudo struct {
+	Enabled  bool
+	Password secret.Text
+}
+
+// A Dialer opens connections. One serves a whole run: connections to bastions
+// are shared and the dials through each are limited.
+type Dialer struct {
+	// ConfigFile is the ssh_config that is honoured; empty: ~/.ssh/config.
+	// os.DevNull: none.
+	ConfigFile string
+	// Prompt asks a person for the passphrase of a key; nil: nobody is there.
+	Prompt func(ctx context.Context, question string) (secret.Text, error)
+	Log    *slog.Logger // nil: none
+}
+
+// A Stage is a part of the way to a host's answer.
+type Stage string
+
+// The stages, in the order they are passed.
+const (
+	Resolve        Stage = "resolve"
+	Connect        Stage = "connect"
+	Handshake      Stage = "handshake"
+	HostKey        Stage = "host key"
+	Authentication Stage = "authentication"
+	SudoStage      Stage = "sudo"
+	Session        Stage = "session" // an established connection was lost or refused a channel
+)
+
+// An Error says at which stage the way to a host ended.
+type Error struct {
+	Stage Stage
+	Err   error
+	Hint  string // what a person can do; may be empty
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Stage, e.Err) }
+func (e *Error) Unwrap() error { return e.Err }
+
+// A CommandError is a command that ran and failed.
+type CommandError struct {
+	Title  string
+	Exit   int    // exit status; -1 when ended by a signal or a deadline
+	Stderr string // bounded, safe to print
+	Reason string // "exit status 2", "killed after 1m0s"
+}
+
+func (e *CommandError) Error() string {
+	if e.Stderr == "" {
+		return fmt.Sprintf("%s: %s", e.Title, e.Reason)
+	}
+	return fmt.Sprintf("%s: %s: %s", e.Title, e.Reason, e.Stderr)
+}
+
+// A Conn is an authenticated connection to one host.
+type Conn struct{}
+
+// Dial connects to t, through its bastions, and authenticates.
+func (d *Dialer) Dial(ctx context.Context, t Target) (*Conn, error) { panic("not yet written") }
+
+// Address is where the connection went, as host:port.
+func (c *Conn) Address() string { panic("not yet written") }
+
+// Do carries out one step and returns when it is done.
+func (c *Conn) Do(ctx context.Context, s Step) error { panic("not yet written") }
+
+// Close ends the connection and everything that runs through it.
+func (c *Conn) Close() error { panic("not yet written") }
+
+// Close ends the connections to bastions.
+func (d *Dialer) Close() error { panic("not yet written") }

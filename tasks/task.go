@@ -1,0 +1,66 @@
+// Package tasks holds what is known of hosts: one file a task, each with how
+// to look (a probe in POSIX sh), what was seen (facts), what is wanted, and
+// the steps between them. Everything but the text of a probe is pure.
+package tasks
+
+import (
+	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
+)
+
+// A Task knows one aspect of a host.
+type Task struct {
+	Name string
+	// Probe is read-only POSIX sh that prints; it fails when it cannot look.
+	// It may use the functions of Prelude. It may hold secrets (they travel
+	// on stdin), so it is never logged.
+	Probe func(inventory.Host) string
+	// Read turns what the probe printed into the task's own typed facts,
+	// which encode to JSON for the command `facts`. Pure.
+	Read func(remote.Section) (Facts, error)
+	// Plan compares facts with wishes. Pure: no clock, no network, no
+	// randomness. The steps of its findings run in order, and each finding
+	// is planned as if the steps of those before it had been carried out.
+	Plan func(inventory.Host, Facts) []Finding
+}
+
+// Facts are a task's own struct, by pointer.
+type Facts any
+
+// All is the order of work, and the table of contents.
+var All = []Task{}
+
+// A State is how a finding stands.
+type State string
+
+// The states. After apply a pending finding has become fixed or failed.
+const (
+	OK      State = "ok"
+	Pending State = "pending"
+	Fixed   State = "fixed"
+	Unmet   State = "unmet"
+	Unknown State = "unknown"
+	Failed  State = "failed"
+)
+
+// A Finding is one thing looked at: what the host has, what was wanted and
+// why, and the steps between them.
+type Finding struct {
+	Subject string
+	Have    string
+	Want    string
+	Why     string // "inventory.hcl:31", or "runai-2020: dedicated CPU-only worker"
+	State   State
+	Hint    string        // what a person can do, where there is a next step
+	Steps   []remote.Step // none when only a person can fix it
+}
+
+// Disruptive reports whether running work would notice one of the steps.
+func (f Finding) Disruptive() bool {
+	for _, s := range f.Steps {
+		if s.Disrupts != "" {
+			return true
+		}
+	}
+	return false
+}
