@@ -1,5 +1,3 @@
-// Package remote is one host at the end of SSH: dial, hops, host keys, sudo,
-// run, upload, reboot.
 package remote
 
 import (

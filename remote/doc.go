@@ -1,0 +1,76 @@
+// Package remote is one host at the end of SSH: dial, hops, host keys, sudo,
+// run, upload, reboot. It is the only package that speaks SSH.
+//
+// Where things are:
+//
+//	remote.go    the vocabulary: Target, Dialer, Conn, Error, CommandError
+//	step.go      what Do carries out, as data
+//	dial.go      connect, handshake, stages, retries; hops.go the bastions on the way
+//	auth.go      keys, agent, passwords; hostkeys.go known_hosts; sshconfig.go ~/.ssh/config
+//	keepalive.go a peer that falls silent is lost
+//	exec.go      one program on the host; sudo.go how it becomes root's
+//	look.go      all probes in one exec; sections.go tells their output apart
+//	do.go        steps: file.go, packages.go, reboot.go
+//	quote.go     values into a shell; text.go a stranger's words onto a terminal
+//
+// # What runs on the host
+//
+// Every program starts with one exec request. Its string is one simple line
+// that sh, dash, bash, busybox, csh, tcsh and fish as login shells read alike,
+// and nothing in it comes from an inventory (TOKEN is random, of letters and
+// digits only). It has one of three forms:
+//
+//	/bin/sh -c 'echo TOKEN; read -r m s; [ "$m" = TOKEN ] && eval "$s"'
+//	env LC_ALL=C sudo -n /bin/sh -c 'echo TOKEN; …the same…'
+//	env LC_ALL=C sudo -S -p PROMPT /bin/sh -c 'echo TOKEN; …the same…'
+//
+// The first serves root and sudo { enabled = false }, the second everyone
+// without a sudo password. The third is answered once with the password and a
+// newline after PROMPT (prompt-TOKEN:) was seen on stderr, and nothing else is
+// sent before TOKEN was seen on stdout: a sudo that does not ask never hands
+// the password to a shell.
+//
+// What follows comes on standard input. Its first line begins with TOKEN, for
+// a start-up file that swallows standard input must not leave half a script
+// to root, and goes on with commands that are evaluated at once:
+//
+//	TOKEN LC_ALL=C PATH=/usr/local/sbin:… ; export …; umask 022; cd /; echo TOKEN >&2; …
+//
+// Of stderr nothing before that second TOKEN counts. The line ends in one of
+//
+//	if command -v timeout >/dev/null 2>&1; then exec timeout -k 5 SECONDS /bin/sh; else exec /bin/sh; fi
+//	head -c BYTES >FILE; … echo STATUS     when the rest of stdin is content, where SFTP is off
+//	exec SFTP-SERVER                       when the rest is the SFTP protocol
+//
+// In the first case, the common one, the rest of stdin is a script. It begins
+// by printing its process group and that leader's start time, read by the
+// shell itself from /proc/self/stat and /proc/GROUP/stat (where these are
+// absent the group is not killed by us, only by timeout), then each section is
+//
+//	printf '\n%s b %s\n' MARK 0; printf … >&2
+//	( eval 'the probe, quoted' ) </dev/null
+//	printf '\n%s e %s %s\n' MARK 0 $?; printf … >&2
+//
+// eval in a subshell keeps a syntax error, an exit or a set -e of one probe
+// from the others. Commands of steps run as a look of one section.
+//
+// When a section hangs, floods, or the caller cancels, a second exec of the
+// same form kills the process group, with kill -s KILL -- -GROUP, if its leader
+// is still the process it was. When a connection is lost instead, the host's
+// timeout ends the group.
+//
+// Where sudo insists on a terminal (requiretty) the same is done once more with
+// a pty-req in raw mode without echo, without timeout (the hang-up ends it),
+// and with the sections' stderr discarded, as a terminal has but one stream.
+//
+// # Programs that a host needs
+//
+// For a look: sshd, /bin/sh with POSIX built-ins (echo, printf, read, eval,
+// command -v, export, umask, cd, unset); env and sudo where the user is not
+// root; timeout where there is one. For steps also: cat, chmod, chown, cp, dd,
+// head -c, mkdir -p, mv -f, readlink -f, rm -f, sha256sum, stat -c; chcon and
+// restorecon under SELinux only; sftp-server where there is one (the subsystem
+// "sftp" when the user is root; sudo with a path found by [ -x ] otherwise);
+// apt-get and dpkg, dnf, yum or zypper; systemctl reboot, else reboot, and
+// /proc/sys/kernel/random/boot_id.
+package remote
