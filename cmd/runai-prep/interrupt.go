@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+var errInterrupted = errors.New("interrupted")
+
+// interruptible returns a context that the first Ctrl-C (or SIGTERM) ends, and
+// one that only the second ends: package managers at work on a host are given
+// that one.
+func interruptible(parent context.Context, stderr io.Writer) (soft, hard context.Context, stop func()) {
+	soft, cancelSoft := context.WithCancelCause(parent)
+	hard, cancelHard := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	done := make(chan struct{})
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				return
+			case <-signals:
+			}
+			if n == 0 {
+				fmt.Fprintln(stderr, "interrupted: stopping; a package manager at work is let finish (Ctrl-C again cuts it off too)")
+				cancelSoft(errInterrupted)
+			} else {
+				cancelHard(errInterrupted)
+			}
+		}
+	}()
+	return soft, hard, func() {
+		signal.Stop(signals)
+		close(done)
+		cancelSoft(nil)
+		cancelHard(nil)
+	}
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/runai-prep/runai-prep/internal/fleet"
+)
+
+func (a *app) plan() *cobra.Command {
+	var savePlan string
+	c := &cobra.Command{
+		Use:   "plan INVENTORY",
+		Short: "Look at the hosts and say what apply would do, and why; nothing is changed, anywhere",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			e, err := a.prepare("plan", args[0])
+			if err != nil {
+				return err
+			}
+			visits := a.look(c.Context(), e, false)
+			r := e.conclude(c.Context(), visits)
+			if err := a.write(r); err != nil {
+				return err
+			}
+			if savePlan != "" && c.Context().Err() == nil {
+				if err := a.savePlan(savePlan, e, visits); err != nil {
+					return err
+				}
+			}
+			return exit(r)
+		},
+	}
+	a.fleetFlags(c)
+	a.outputFlags(c)
+	c.Flags().StringVar(&savePlan, "save-plan", "", "save the plan to `FILE`, for apply FILE")
+	return c
+}
+
+func (a *app) savePlan(path string, e *expedition, visits []*fleet.Visit) error {
+	inv, err := filepath.Abs(e.inv.Path)
+	if err != nil {
+		return err
+	}
+	p := fleet.SavedPlan{
+		Created:   time.Now().UTC(),
+		Version:   buildVersion(),
+		Inventory: inv,
+		Limit:     a.common.limit,
+		Vars:      e.inv.PlainVars(a.common.vars),
+		Hosts:     fleet.Fingerprints(visits),
+	}
+	for _, t := range e.fleet.Tasks {
+		p.Tasks = append(p.Tasks, t.Name)
+	}
+	for _, f := range a.common.varFiles {
+		abs, err := filepath.Abs(f)
+		if err != nil {
+			return err
+		}
+		p.VarFiles = append(p.VarFiles, abs)
+	}
+	if err := p.Write(path); err != nil {
+		return fmt.Errorf("save the plan: %w", err)
+	}
+	fmt.Fprintf(a.stderr, "The plan is saved; to do exactly this: runai-prep apply %s\n", path)
+	return nil
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"time"
+
+	"github.com/runai-prep/runai-prep/internal/fleet"
+	"github.com/runai-prep/runai-prep/internal/report"
+	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
+	"github.com/runai-prep/runai-prep/tasks"
+)
+
+// An expedition is one command's way to the hosts of an inventory.
+type expedition struct {
+	inv    *inventory.Inventory
+	hosts  []inventory.Host
+	fleet  *fleet.Fleet
+	result report.Result
+	began  time.Time
+}
+
+// prepare reads the inventory and gets a fleet ready; nothing is contacted.
+func (a *app) prepare(command, path string) (*expedition, error) {
+	if err := a.checkOutputs(); err != nil {
+		return nil, err
+	}
+	selected, err := fleet.Select(tasks.All, a.common.only, a.common.skip)
+	if err != nil {
+		return nil, err
+	}
+	inv, err := a.load(path)
+	if err != nil {
+		return nil, err
+	}
+	hosts, err := a.hosts(inv)
+	if err != nil {
+		return nil, err
+	}
+	a.dialer = &remote.Dialer{ConfigFile: a.common.sshConfig, Prompt: a.prompt(), Log: slog.Default()}
+	began := time.Now()
+	return &expedition{
+		inv:   inv,
+		hosts: hosts,
+		began: began,
+		fleet: &fleet.Fleet{
+			Connect:  fleet.Over(a.dialer),
+			Tasks:    selected,
+			Parallel: a.common.parallel,
+			Timeout:  a.common.timeout,
+			Log:      slog.Default(),
+		},
+		result: report.Result{
+			Schema:       report.Schema,
+			Command:      command,
+			Version:      buildVersion(),
+			RunID:        newRunID(began),
+			Started:      began.UTC().Format(time.RFC3339),
+			Inventory:    path,
+			Requirements: inv.Requirements.Name,
+		},
+	}, nil
+}
+
+// newRunID sorts by time and is unique.
+func newRunID(began time.Time) string {
+	var b [3]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return began.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(b[:])
+}
+
+// conclude completes the result from the visits.
+func (e *expedition) conclude(ctx context.Context, visits []*fleet.Visit) report.Result {
+	r := e.result
+	r.Hosts = fleet.Reports(visits)
+	r.ElapsedSeconds = time.Since(e.began).Seconds()
+	r.Finish()
+	if ctx.Err() != nil {
+		r.ExitCode = int(interrupted)
+	}
+	return r
+}
+
+// exit turns a result's exit code into what a command returns.
+func exit(r report.Result) error {
+	if r.ExitCode == 0 {
+		return nil
+	}
+	return exitCode(r.ExitCode)
+}

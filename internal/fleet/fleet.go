@@ -1,0 +1,297 @@
+// Package fleet takes many hosts through the same path: connect, look, plan,
+// and for apply the steps and the second look that proves them.
+//
+//	fleet.go   the hosts side by side, one look each
+//	apply.go   waves: canary, batches, failure budget
+//	change.go  one host: the steps of its findings, and their proof
+//	select.go  which tasks
+//	target.go  from the inventory's words to remote's
+//	plan.go    plan files: saved, compared, refused when stale
+//	state.go   what the controller remembers of the last run
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/runai-prep/runai-prep/internal/report"
+	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
+	"github.com/runai-prep/runai-prep/tasks"
+)
+
+// Conn is what a fleet needs of a connection: *remote.Conn, or a test's replay.
+type Conn interface {
+	Address() string
+	Look(ctx context.Context, prelude string, probes []remote.Probe) ([]remote.Section, error)
+	Do(ctx context.Context, s remote.Step) error
+	Close() error
+}
+
+// A Fleet is how hosts are visited.
+type Fleet struct {
+	Connect  func(context.Context, inventory.Host) (Conn, error)
+	Tasks    []tasks.Task
+	Parallel int           // hosts at once
+	Timeout  time.Duration // for one look at one host, connecting included
+	Log      *slog.Logger
+	Progress func(Event) // called from many goroutines; may be nil
+}
+
+// An Event is something that a person who waits wants to see.
+type Event struct {
+	Host string
+	// Doing is what the host is at; empty when it is done with its turn.
+	Doing string
+}
+
+// A Visit is one host and what was learned of it.
+type Visit struct {
+	Host    inventory.Host
+	Address string // host:port, once known
+	Err     error  // why nothing could be looked at
+	Looks   []TaskLook
+	// Applied is set once steps were run: the findings as they ended.
+	applied []report.Finding
+	// refused says why no step was run though some were planned.
+	refused       string
+	rebootPending bool
+
+	conn    Conn
+	seen    time.Time
+	elapsed time.Duration
+}
+
+// A TaskLook is what one task saw of one host, and makes of it.
+type TaskLook struct {
+	Task     string
+	Facts    tasks.Facts // nil when the look failed
+	Err      error
+	Findings []tasks.Finding
+}
+
+// Look visits every host and returns the visits in the order of hosts. With
+// keep, hosts that have something to change stay connected for Apply.
+func (f *Fleet) Look(ctx context.Context, hosts []inventory.Host, keep bool) []*Visit {
+	visits := make([]*Visit, len(hosts))
+	var group errgroup.Group
+	group.SetLimit(max(1, f.Parallel))
+	for i, h := range hosts {
+		visits[i] = &Visit{Host: h}
+		group.Go(func() error {
+			v := visits[i]
+			f.look(ctx, v)
+			if !keep || len(v.pending()) == 0 || len(hosts) > maxHeld {
+				v.hangUp()
+			}
+			f.event(v, "")
+			return nil
+		})
+	}
+	_ = group.Wait() // the functions above return nil: a host's error is its own
+	return visits
+}
+
+// maxHeld bounds the connections that stay open while a person reads a plan.
+const maxHeld = 200
+
+// look connects where there is no connection yet, runs all probes and plans.
+func (f *Fleet) look(ctx context.Context, v *Visit) {
+	start := time.Now()
+	defer func() { v.elapsed += time.Since(start) }()
+	v.Err, v.Looks = nil, nil
+
+	ctx, cancel := context.WithTimeoutCause(ctx, f.Timeout, fmt.Errorf("no complete answer within %s (--timeout)", f.Timeout))
+	defer cancel()
+	if v.conn == nil {
+		f.event(v, "connecting")
+		conn, err := f.connect(ctx, v.Host)
+		if err != nil {
+			v.Err = cause(ctx, err)
+			return
+		}
+		v.conn, v.Address = conn, conn.Address()
+	}
+	f.event(v, "looking")
+	probes := make([]remote.Probe, len(f.Tasks))
+	for i, t := range f.Tasks {
+		probes[i] = remote.Probe{Name: t.Name, Script: t.Probe(v.Host)}
+	}
+	sections, err := v.conn.Look(ctx, tasks.Prelude, probes)
+	if err != nil {
+		v.Err = cause(ctx, err)
+		v.hangUp()
+		return
+	}
+	v.seen = time.Now()
+	byName := make(map[string]remote.Section, len(sections))
+	for _, s := range sections {
+		byName[s.Name] = s
+	}
+	for _, t := range f.Tasks {
+		s, ok := byName[t.Name]
+		if !ok {
+			s = remote.Section{Name: t.Name, Failure: "the probe printed nothing at all"}
+		}
+		v.Looks = append(v.Looks, lookOf(t, v.Host, s))
+	}
+}
+
+// lookOf reads and judges one section. What could not be looked at becomes an
+// unknown finding, never an ok one.
+func lookOf(t tasks.Task, h inventory.Host, s remote.Section) TaskLook {
+	l := TaskLook{Task: t.Name}
+	if err := sectionError(s); err != nil {
+		l.Err = err
+	} else {
+		l.Facts, l.Err = t.Read(s)
+	}
+	if l.Err != nil {
+		l.Findings = []tasks.Finding{{
+			Subject: t.Name,
+			Have:    l.Err.Error(),
+			Want:    "an answer",
+			State:   tasks.Unknown,
+		}}
+		return l
+	}
+	l.Findings = t.Plan(h, l.Facts)
+	return l
+}
+
+func sectionError(s remote.Section) error {
+	said := ""
+	if s.Err != "" {
+		said = ": " + s.Err
+	}
+	switch {
+	case s.Failure != "":
+		return fmt.Errorf("probe %s: %s%s", s.Name, s.Failure, said)
+	case s.Exit != 0:
+		return fmt.Errorf("probe %s: exit status %d%s", s.Name, s.Exit, said)
+	}
+	return nil
+}
+
+// cause prefers the reason a context ended for over the error it led to.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		if c := context.Cause(ctx); c != nil && !errors.Is(err, c) {
+			return fmt.Errorf("%w: %w", err, c)
+		}
+	}
+	return err
+}
+
+func (f *Fleet) event(v *Visit, doing string) {
+	if f.Progress != nil {
+		f.Progress(Event{Host: v.Host.Name, Doing: doing})
+	}
+}
+
+func (f *Fleet) log() *slog.Logger {
+	if f.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return f.Log
+}
+
+// hangUp closes the connection, if there is one.
+func (v *Visit) hangUp() {
+	if v.conn != nil {
+		_ = v.conn.Close() // nothing is lost with it: every step has answered
+		v.conn = nil
+	}
+}
+
+// HangUp closes the connections that Look kept.
+func HangUp(visits []*Visit) {
+	var wg sync.WaitGroup
+	for _, v := range visits {
+		wg.Go(v.hangUp)
+	}
+	wg.Wait()
+}
+
+// A planned finding is one with steps, and the task it belongs to.
+type planned struct {
+	task string
+	tasks.Finding
+}
+
+// pending are the findings that steps can change, in the order of work.
+func (v *Visit) pending() []planned {
+	var found []planned
+	for _, l := range v.Looks {
+		for _, g := range l.Findings {
+			if g.State == tasks.Pending {
+				found = append(found, planned{l.Task, g})
+			}
+		}
+	}
+	return found
+}
+
+// Pending counts the findings that Apply would change, and those of them that
+// running work would notice.
+func (v *Visit) Pending() (all, disruptive int) {
+	for _, p := range v.pending() {
+		all++
+		if p.Disruptive() {
+			disruptive++
+		}
+	}
+	return all, disruptive
+}
+
+// Report is the visit as a result shows it.
+func (v *Visit) Report() report.Host {
+	h := report.Host{
+		Name:           v.Host.Name,
+		Address:        v.Address,
+		Role:           v.Host.Role,
+		RebootPending:  v.rebootPending,
+		ElapsedSeconds: v.elapsed.Seconds(),
+		Findings:       v.applied,
+	}
+	if h.Address == "" {
+		h.Address = wouldBe(v.Host)
+	}
+	if v.Err != nil {
+		h.Error = v.Err.Error()
+		var at *remote.Error
+		if errors.As(v.Err, &at) {
+			h.Hint = at.Hint
+		}
+	}
+	if v.refused != "" {
+		h.Error = v.refused
+	}
+	if h.Findings == nil {
+		for _, l := range v.Looks {
+			for _, g := range l.Findings {
+				h.Findings = append(h.Findings, shown(l.Task, g))
+			}
+		}
+	}
+	return h
+}
+
+// shown is a finding in the words of a result.
+func shown(task string, g tasks.Finding) report.Finding {
+	s := report.Finding{
+		Task: task, Subject: g.Subject, State: string(g.State),
+		Have: g.Have, Want: g.Want, Why: g.Why, Hint: g.Hint,
+		Disruptive: g.Disruptive(), Steps: []string{}, Plan: g.Steps,
+	}
+	for _, step := range g.Steps {
+		s.Steps = append(s.Steps, step.Title)
+	}
+	return s
+}

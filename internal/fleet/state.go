@@ -1,0 +1,79 @@
+package fleet
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/runai-prep/runai-prep/internal/report"
+)
+
+// A State is where the controller remembers the last run of each command for
+// an inventory: what `check` compares with, and whom `--limit @failed` means.
+type State struct{ dir string }
+
+// OpenState uses dir; when it is empty, $XDG_STATE_HOME/runai-prep, or
+// ~/.local/state/runai-prep. Nothing is created before Save.
+func OpenState(dir string) (State, error) {
+	if dir != "" {
+		return State{dir}, nil
+	}
+	if base := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(base) {
+		return State{filepath.Join(base, "runai-prep")}, nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return State{}, fmt.Errorf("find a folder for the state: %w (name one with --state)", err)
+	}
+	return State{filepath.Join(home, ".local", "state", "runai-prep")}, nil
+}
+
+func (s State) path(inventory, command string) string {
+	if abs, err := filepath.Abs(inventory); err == nil {
+		inventory = abs
+	}
+	sum := sha256.Sum256([]byte(inventory))
+	return filepath.Join(s.dir, hex.EncodeToString(sum[:8])+"-"+command+".json")
+}
+
+// Save remembers r as the last run of its command.
+func (s State) Save(r report.Result) error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return fmt.Errorf("remember the result: %w", err)
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{r.Command, "last"} {
+		if err := renameio.WriteFile(s.path(r.Inventory, name), text, 0o600); err != nil {
+			return fmt.Errorf("remember the result: %w", err)
+		}
+	}
+	return nil
+}
+
+// Last is the result of the last run of command ("last": of any) for
+// inventory; nil when there is none.
+func (s State) Last(inventory, command string) (*report.Result, error) {
+	path := s.path(inventory, command)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the last result: %w", err)
+	}
+	var r report.Result
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, fmt.Errorf("read the last result: %s: %w", path, err)
+	}
+	return &r, nil
+}

@@ -1,0 +1,77 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
+)
+
+// Over returns a Connect that dials with d.
+func Over(d *remote.Dialer) func(context.Context, inventory.Host) (Conn, error) {
+	return func(ctx context.Context, h inventory.Host) (Conn, error) {
+		c, err := d.Dial(ctx, Target(h))
+		if err != nil {
+			return nil, err // not c: a nil *remote.Conn would be a Conn that is not nil
+		}
+		return c, nil
+	}
+}
+
+// Target is how remote reaches h.
+func Target(h inventory.Host) remote.Target {
+	t := remote.Target{
+		Name:           h.Name,
+		Host:           h.Address,
+		Port:           h.SSH.Port,
+		User:           h.SSH.User,
+		IdentityFiles:  h.SSH.IdentityFiles,
+		Password:       h.SSH.Password,
+		KnownHosts:     h.SSH.KnownHosts,
+		AcceptNew:      h.SSH.HostKey == "accept-new",
+		HostKeySHA256:  h.SSH.HostKeySHA256,
+		ConnectTimeout: h.SSH.ConnectTimeout,
+		Keepalive:      h.SSH.Keepalive,
+		Sudo:           remote.Sudo{Enabled: h.Sudo.Enabled, Password: h.Sudo.Password},
+	}
+	for _, b := range h.SSH.Bastions {
+		t.Bastions = append(t.Bastions, remote.Hop{User: b.User, Host: b.Host, Port: b.Port})
+	}
+	return t
+}
+
+// wouldBe is the address of a host that was never reached.
+func wouldBe(h inventory.Host) string {
+	port := h.SSH.Port
+	if port == 0 {
+		port = 22
+	}
+	return net.JoinHostPort(h.Address, strconv.Itoa(port))
+}
+
+// connect dials, and dials again where that can help: an sshd that has too
+// many logins at once (MaxStartups) drops the connection before or within the
+// handshake. Nothing else gets better within seconds, and a second attempt at
+// a password may lock an account.
+func (f *Fleet) connect(ctx context.Context, h inventory.Host) (Conn, error) {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval = 300 * time.Millisecond
+	wait.MaxInterval = 5 * time.Second
+	return backoff.Retry(ctx, func() (Conn, error) {
+		c, err := f.Connect(ctx, h)
+		var at *remote.Error
+		if err != nil && !(errors.As(err, &at) && at.Stage == remote.Handshake && ctx.Err() == nil) {
+			return nil, backoff.Permanent(err)
+		}
+		if err != nil {
+			f.log().Debug("connection dropped in the handshake; trying again", "host", h.Name, "error", err)
+		}
+		return c, err
+	}, backoff.WithBackOff(wait), backoff.WithMaxTries(4))
+}
