@@ -1,8 +1,26 @@
-// Package report turns results into what people and machines read: text,
-// JSON, JUnit, HTML, Nagios, Prometheus.
+// Package report turns results into what people and machines read.
+//
+// A Result is the outcome of one command. The caller fills in hosts and
+// findings (From translates a task's), settles each host and finishes the
+// whole; everything else here only reads it:
+//
+//	status.go      a host's status, the summary, the exit code and its meaning
+//	drift.go       what is new since the last check, and what got mended
+//	group.go       hosts that are alike, said once
+//	text.go        what an engineer reads in a terminal, with diff.go and page.go
+//	facts.go       what the command facts prints
+//	json.go        the document of the contract, written and read back
+//	html.go        one page that opens offline
+//	junit.go       for CI
+//	nagios.go      for monitoring that asks
+//	prometheus.go  for monitoring that collects
+//	safe.go        a stranger's words, made fit for all of these
 package report
 
-import "github.com/runai-prep/runai-prep/remote"
+import (
+	"github.com/runai-prep/runai-prep/remote"
+	"github.com/runai-prep/runai-prep/tasks"
+)
 
 // Schema names the version of the JSON document.
 const Schema = "runai-prep.result/1"
@@ -21,6 +39,8 @@ type Result struct {
 	Hosts          []Host  `json:"hosts"`
 	Summary        Summary `json:"summary"`
 	ExitCode       int     `json:"exit_code"`
+
+	Mended []Mended `json:"mended,omitempty"` // check: wrong at the last check, as wanted now
 }
 
 // A Host is one host's part of a result.
@@ -33,6 +53,7 @@ type Host struct {
 	Hint           string    `json:"hint,omitempty"`
 	RebootPending  bool      `json:"reboot_pending"`
 	ElapsedSeconds float64   `json:"elapsed_seconds"`
+	New            bool      `json:"new,omitempty"` // check: not in trouble as a whole at the last check
 	Findings       []Finding `json:"findings"`
 }
 
@@ -48,7 +69,7 @@ type Finding struct {
 	Steps      []string `json:"steps"` // the titles
 	Hint       string   `json:"hint,omitempty"`
 	Error      string   `json:"error,omitempty"` // why a step failed
-	New        bool     `json:"new,omitempty"`   // check: not there at the last check
+	New        bool     `json:"new,omitempty"`   // check: not wrong at the last check
 
 	// Plan holds the steps whole, for the diffs of a text report; it is not
 	// part of the document.
@@ -64,4 +85,25 @@ type Summary struct {
 	Unknown     int `json:"unknown"`
 	Unreachable int `json:"unreachable"`
 	Failed      int `json:"failed"`
+}
+
+// From is a task's finding as results show it. Credentials that a host keeps
+// in a URL ("http://user:password@proxy") are taken out of what it shows.
+func From(task string, f tasks.Finding) Finding {
+	steps := make([]string, len(f.Steps))
+	for i, s := range f.Steps {
+		steps[i] = s.Title
+	}
+	return Finding{
+		Task:       task,
+		Subject:    f.Subject,
+		State:      string(f.State),
+		Have:       redact(f.Have),
+		Want:       redact(f.Want),
+		Why:        f.Why,
+		Disruptive: f.Disruptive(),
+		Steps:      steps,
+		Hint:       redact(f.Hint),
+		Plan:       f.Steps,
+	}
 }
