@@ -1,5 +1,7 @@
 package report
 
+import "slices"
+
 // A Mended is something that was wrong at the last check and is as wanted now.
 type Mended struct {
 	Host    string `json:"host"`
@@ -12,19 +14,19 @@ type Mended struct {
 // host may share one: a mount now and at boot.
 type key struct{ host, task, subject string }
 
-// Drift compares this check with the last, which is what Remember kept. It
+// Compare compares this check with the last, which is what Remember kept. It
 // marks as New the findings that are wrong and were not, and the hosts that
 // could not be looked at and could, and lists in now.Mended what was wrong and
-// is as wanted now. Without a last check nothing is new.
-func Drift(last, now *Result) {
+// is as wanted now. Without a last check (nil) all that is wrong is new, or a
+// check that notifies of what is new would never tell what it began with.
+func Compare(last, now *Result) {
 	now.Mended = nil
-	if last == nil {
-		return
-	}
 	wasWrong := map[key]string{} // the worst state
-	for _, h := range last.Hosts {
-		for k, state := range h.wrong() {
-			wasWrong[k] = state
+	if last != nil {
+		for _, h := range last.Hosts {
+			for k, state := range h.wrong() {
+				wasWrong[k] = state
+			}
 		}
 	}
 	for i := range now.Hosts {
@@ -49,6 +51,13 @@ func Drift(last, now *Result) {
 			now.Mended = append(now.Mended, Mended{Host: h.Name, Was: was})
 		}
 	}
+}
+
+// HasNew reports whether Compare found anything newly wrong.
+func (r Result) HasNew() bool {
+	return slices.ContainsFunc(r.Hosts, func(h Host) bool {
+		return h.New || slices.ContainsFunc(h.Findings, func(f Finding) bool { return f.New })
+	})
 }
 
 // wrong is what is wrong on a host: for each key the worst state, and under

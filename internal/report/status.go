@@ -57,27 +57,25 @@ func stateRank(state string) int {
 }
 
 // Settle sets the host's status to the worst of what its findings say and of
-// what is set already: a caller sets Unreachable (or Failed) when it is not
-// the findings that say so, and Error with it. An error without a status is
-// never taken for ok: with nothing found at all the host counts as
-// unreachable, else as unknown.
+// what is set already: a caller sets Unreachable, or Failed, where it is not
+// the findings that say so. An error is never settled: with nothing found it
+// makes the host unreachable, and unknown where all that was found is well.
 func (h *Host) Settle() {
-	said := []string{h.Status}
-	switch {
-	case h.Error == "":
-	case len(h.Findings) == 0:
-		said = append(said, Unreachable)
-	default:
-		said = append(said, Unknown)
+	worst := len(statuses) - 1
+	say := func(status string) {
+		if i := slices.Index(statuses, status); i >= 0 {
+			worst = min(worst, i)
+		}
 	}
+	say(h.Status)
 	for _, f := range h.Findings {
-		said = append(said, f.status())
+		say(f.status())
 	}
-	h.Status = Settled
-	for _, status := range statuses {
-		if slices.Contains(said, status) {
-			h.Status = status
-			return
+	h.Status = statuses[worst]
+	if h.Error != "" && h.Status == Settled {
+		h.Status = Unknown
+		if len(h.Findings) == 0 {
+			h.Status = Unreachable
 		}
 	}
 }
@@ -97,11 +95,14 @@ func (f Finding) status() string {
 	return Unknown
 }
 
-// Finish counts the hosts, which are settled, sets the exit code and makes the
+// Finish settles and counts the hosts, sets the exit code and makes the
 // document complete: its schema is named and its arrays are there. An exit
 // code that says interrupted stays.
 func (r *Result) Finish() {
 	r.complete()
+	for i := range r.Hosts {
+		r.Hosts[i].Settle()
+	}
 	r.Summary = Summary{Hosts: len(r.Hosts)}
 	code := ExitOK
 	for _, h := range r.Hosts {

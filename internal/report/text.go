@@ -39,7 +39,10 @@ func Text(w io.Writer, r Result, o TextOptions) error {
 	p.mended(r.Mended)
 	p.rebootPending(r.Hosts)
 	p.WriteByte('\n')
-	p.checked(r)
+	p.para(span{}, span{checked(r), plain})
+	if names := idle(r); len(names) > 0 {
+		p.para(span{}, span{"Nothing was asked of " + count(len(names), "host") + ": " + hostList(names), plain})
+	}
 	p.para(span{}, outcome(r)...)
 	p.exit(r)
 	_, err := io.WriteString(w, p.String())
@@ -137,14 +140,21 @@ func (p *page) item(it item, g group, o TextOptions) {
 		title = append(title, span{" (" + safe(it.Why) + ")", faint})
 	}
 	if it.New {
-		title = append(title, span{" NEW since the last check", bold})
+		title = append(title, span{" new", bold})
 	}
 	p.para(mark(it.State), title...)
 	if !oneLine {
 		p.variants("have ", it.haves, len(g.names))
 	}
 	if len(it.errors) > 1 || it.errors[0].text != "" {
-		p.variants("failed: ", it.errors, len(g.names))
+		label := "error: "
+		if it.State == stateFailed {
+			label = "failed: "
+		}
+		p.variants(label, it.errors, len(g.names))
+	}
+	if it.State == stateFixed && !o.Verbose && len(it.Steps) > 0 {
+		p.para(span{deep + "done: ", plain}, span{safe(strings.Join(it.Steps, "; ")), faint})
 	}
 	if it.State == statePending || it.State == stateFailed || o.Verbose {
 		p.steps(it, g, o)
@@ -157,7 +167,9 @@ func sentence(f Finding, have, want string) string {
 	switch f.State {
 	case stateOK:
 		return cmp.Or(have, want)
-	case statePending, stateFixed, stateFailed:
+	case stateFixed: // the second look said so
+		return "now " + cmp.Or(want, have, "as wanted")
+	case statePending, stateFailed:
 		switch {
 		case have == want || want == "":
 			return have
@@ -167,6 +179,9 @@ func sentence(f Finding, have, want string) string {
 		return have + " → " + want
 	case stateUnmet:
 		return both("have", have, "want", want)
+	}
+	if f.Error != "" { // it was looked at, and then changed
+		return "unknown" + prefixed("; was ", have) + prefixed("; want ", want)
 	}
 	return "could not be looked at" + prefixed(": ", have) + prefixed("; want ", want)
 }
@@ -280,22 +295,26 @@ func (p *page) mended(mended []Mended) {
 }
 
 func (p *page) rebootPending(hosts []Host) {
-	var names []string
-	for _, h := range hosts {
-		if h.RebootPending {
-			names = append(names, h.Name)
-		}
-	}
+	names := rebooting(hosts)
 	if len(names) > 0 {
 		p.WriteByte('\n')
 		p.para(span{"A reboot is pending ", warn}, span{"on " + count(len(names), "host") + ": " + hostList(names), plain})
 	}
 }
 
+func rebooting(hosts []Host) []string {
+	var names []string
+	for _, h := range hosts {
+		if h.RebootPending {
+			names = append(names, h.Name)
+		}
+	}
+	return names
+}
+
 // checked counts what was looked at: "41 things checked on 16 hosts, 38 as wanted."
-func (p *page) checked(r Result) {
+func checked(r Result) string {
 	var things, wanted, unknown, hosts int
-	var idle []string
 	for _, h := range r.Hosts {
 		looked := false
 		for _, f := range h.Findings {
@@ -309,21 +328,25 @@ func (p *page) checked(r Result) {
 				wanted++
 			}
 		}
-		if looked {
-			hosts++
-		}
-		if len(h.Findings) == 0 && h.Status == Settled {
-			idle = append(idle, h.Name)
-		}
+		hosts += btoi(looked)
 	}
 	say := fmt.Sprintf("%s checked on %s, %s as wanted", count(things, "thing"), count(hosts, "host"), allOr(wanted, things))
 	if unknown > 0 {
 		say += fmt.Sprintf("; %d could not be looked at", unknown)
 	}
-	p.para(span{}, span{say + ".", plain})
-	if len(idle) > 0 {
-		p.para(span{}, span{"Nothing was asked of " + count(len(idle), "host") + ": " + hostList(idle), plain})
+	return say + "."
+}
+
+// idle are the hosts of which nothing was asked: nothing was found wrong, and
+// nothing right.
+func idle(r Result) []string {
+	var names []string
+	for _, h := range r.Hosts {
+		if len(h.Findings) == 0 && h.Status == Settled {
+			names = append(names, h.Name)
+		}
 	}
+	return names
 }
 
 func allOr(n, of int) string {

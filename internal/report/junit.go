@@ -1,0 +1,89 @@
+package report
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/jstemmer/go-junit-report/v2/junit"
+)
+
+// JUnit writes a suite for each host and a case for each finding, for CI
+// systems. What is not as wanted (pending, unmet) is a failure; what failed or
+// could not be looked at, a host that could not be reached among it, is an
+// error; what apply left undone by choice is skipped.
+func JUnit(w io.Writer, r Result) error {
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	doc := junit.Testsuites{
+		Name: safe(strings.TrimSpace("runai-prep " + r.Command + " " + r.Inventory)),
+		Time: fmt.Sprintf("%.3f", r.ElapsedSeconds),
+	}
+	started, timeErr := time.Parse(time.RFC3339, r.Started)
+	for i, h := range r.Hosts {
+		suite := junit.Testsuite{
+			Name:     safe(h.Name),
+			ID:       i,
+			Hostname: safe(h.Address),
+			Time:     fmt.Sprintf("%.3f", h.ElapsedSeconds),
+		}
+		if timeErr == nil {
+			suite.SetTimestamp(started)
+		}
+		suite.AddProperty("role", safe(h.Role))
+		suite.AddProperty("status", safe(h.Status))
+		if h.Error != "" || h.Status == Unreachable {
+			suite.AddTestcase(junit.Testcase{
+				Name:      "host",
+				Classname: safe(h.Name),
+				Error:     &junit.Result{Type: safe(h.Status), Message: safe(h.Error), Data: text(h.Error, hinted(h.Hint))},
+			})
+		}
+		for _, f := range h.Findings {
+			suite.AddTestcase(testcase(r.Command, h, f))
+		}
+		doc.AddSuite(suite)
+	}
+	return doc.WriteXML(w)
+}
+
+func testcase(command string, h Host, f Finding) junit.Testcase {
+	tc := junit.Testcase{
+		Name:      safe(strings.TrimSpace(f.Task + " " + f.Subject)),
+		Classname: safe(h.Name + "." + f.Task),
+		Status:    safe(f.State),
+	}
+	steps := make([]string, len(f.Steps))
+	for i, s := range f.Steps {
+		steps[i] = fmt.Sprintf("%d. %s", i+1, s)
+	}
+	evidence := text(
+		prefixed("have: ", f.Have), prefixed("want: ", f.Want), prefixed("why:  ", f.Why),
+		prefixed("error: ", f.Error), strings.Join(steps, "\n"), hinted(f.Hint))
+	outcome := &junit.Result{Type: safe(f.State), Message: safe(sentence(f, f.Have, f.Want)), Data: evidence}
+	switch {
+	case !f.wrong():
+		tc.SystemOut = &junit.Output{Data: evidence}
+	case f.State == statePending && command == "apply":
+		tc.Skipped = outcome
+	case f.State == statePending || f.State == stateUnmet:
+		tc.Failure = outcome
+	default:
+		tc.Error = outcome
+	}
+	return tc
+}
+
+func hinted(hint string) string { return prefixed("hint: ", hint) }
+
+// text joins texts into safe lines, leaving out what is empty.
+func text(texts ...string) string {
+	var lines []string
+	for _, t := range texts {
+		lines = append(lines, safeLines(t)...)
+	}
+	return strings.Join(lines, "\n")
+}

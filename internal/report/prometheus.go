@@ -1,0 +1,66 @@
+package report
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// WriteMetrics writes the result to path for the textfile collector of
+// node_exporter, atomically.
+//
+// Alert on the time of the check as well: a check that no longer runs leaves
+// the good news of yesterday in the file.
+func WriteMetrics(path string, r Result) error {
+	registry := prometheus.NewRegistry()
+	vec := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+		registry.MustRegister(g)
+		return g
+	}
+	gauge := func(name, help string) prometheus.Gauge { return vec(name, help).WithLabelValues() }
+
+	status := vec("runai_prep_host_status",
+		"1 for the status that the host is in, 0 for the others: failed, unreachable, unknown, unmet, pending, settled.",
+		"host", "role", "status")
+	findings := vec("runai_prep_findings",
+		"Number of things looked at on the host, by task and state: ok, pending, fixed, unmet, unknown, failed.",
+		"host", "task", "state")
+	fresh := vec("runai_prep_new_findings",
+		"Number of things wrong on the host that were not wrong at the last check.", "host")
+	reboot := vec("runai_prep_host_reboot_pending", "1 when the host waits for a reboot.", "host")
+	for _, h := range r.Hosts {
+		host := safe(h.Name)
+		for _, s := range statuses {
+			value := 0.0
+			if h.Status == s {
+				value = 1
+			}
+			status.WithLabelValues(host, safe(h.Role), s).Set(value)
+		}
+		news := 0.0
+		if h.New {
+			news = 1
+		}
+		for _, f := range h.Findings {
+			findings.WithLabelValues(host, safe(f.Task), states[stateRank(f.State)]).Inc()
+			if f.New {
+				news++
+			}
+		}
+		fresh.WithLabelValues(host).Set(news)
+		reboot.WithLabelValues(host).Set(float64(btoi(h.RebootPending)))
+	}
+	vec("runai_prep_info", "Always 1; what was run.", "version", "command", "inventory", "requirements").
+		WithLabelValues(safe(r.Version), safe(r.Command), safe(r.Inventory), safe(r.Requirements)).Set(1)
+	gauge("runai_prep_hosts", "Number of hosts that the run was about.").Set(float64(len(r.Hosts)))
+	gauge("runai_prep_exit_code",
+		"Exit code of the run: 0 as wanted, 2 pending or drift, 3 unmet, 4 unreachable or unknown, 5 failed, 130 interrupted.").
+		Set(float64(r.ExitCode))
+	gauge("runai_prep_run_duration_seconds", "How long the run took, in seconds.").Set(r.ElapsedSeconds)
+	if started, err := time.Parse(time.RFC3339, r.Started); err == nil {
+		gauge("runai_prep_check_timestamp_seconds", "When the run ended, in seconds since 1970.").
+			Set(float64(started.Unix()) + r.ElapsedSeconds)
+	}
+	return prometheus.WriteToTextfile(path, registry)
+}
