@@ -158,7 +158,7 @@ func (a *app) remember(r report.Result) error {
 	if err != nil {
 		return err
 	}
-	return state.Save(r)
+	return state.Save(fleet.Any, r)
 }
 
 // confirm asks on stderr; anything but "yes" is no.

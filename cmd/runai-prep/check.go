@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/runai-prep/runai-prep/internal/fleet"
 	"github.com/runai-prep/runai-prep/internal/report"
+	"github.com/runai-prep/runai-prep/inventory"
 )
 
 func (a *app) check() *cobra.Command {
@@ -34,7 +36,7 @@ func (a *app) check() *cobra.Command {
 				return err
 			}
 			r := e.conclude(c.Context(), a.look(c.Context(), e, false))
-			report.Compare(last, &r)
+			report.Drift(last, &r)
 			if err := a.write(r); err != nil {
 				return err
 			}
@@ -46,12 +48,18 @@ func (a *app) check() *cobra.Command {
 					return fmt.Errorf("write the metrics: %w", err)
 				}
 			}
-			if notify != "" && r.HasNew() {
+			if notify != "" && hasNew(r) {
 				if err := post(c.Context(), notify, r); err != nil {
 					return fmt.Errorf("notify: %w", err)
 				}
 			}
-			if err := state.Save(r); err != nil {
+			kept := report.Remember(last, &r, func(name string) bool {
+				return slices.ContainsFunc(e.inv.Hosts, func(h inventory.Host) bool { return h.Name == name })
+			})
+			if err := state.Save("check", *kept); err != nil {
+				return err
+			}
+			if err := state.Save(fleet.Any, r); err != nil {
 				return err
 			}
 			return exit(r)
@@ -62,6 +70,13 @@ func (a *app) check() *cobra.Command {
 	c.Flags().StringVar(&metrics, "metrics-file", "", "write metrics for node_exporter's textfile collector to `FILE`")
 	c.Flags().StringVar(&notify, "notify", "", "POST the JSON result to `URL` when something is newly wrong")
 	return c
+}
+
+// hasNew reports whether something is wrong that was not at the last check.
+func hasNew(r report.Result) bool {
+	return slices.ContainsFunc(r.Hosts, func(h report.Host) bool {
+		return h.New || slices.ContainsFunc(h.Findings, func(f report.Finding) bool { return f.New })
+	})
 }
 
 // post sends the JSON result to a webhook.

@@ -70,7 +70,7 @@ func (a *app) failedLast(path string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	last, err := state.Last(path, "last")
+	last, err := state.Last(path, fleet.Any)
 	if err != nil {
 		return nil, err
 	}

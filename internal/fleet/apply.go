@@ -86,7 +86,7 @@ func (f *Fleet) Apply(ctx context.Context, visits []*Visit, o ApplyOptions) {
 		rest = rest[size:]
 		if n > 0 && int(failures.Load()) > budget {
 			for _, v := range append(wave, rest...) {
-				v.refused = fmt.Sprintf("not started: %d of the hosts before it failed (--max-failures)", failures.Load())
+				v.notStarted = fmt.Sprintf("not started: %d of the hosts before it failed (--max-failures)", failures.Load())
 			}
 			return
 		}
@@ -95,7 +95,7 @@ func (f *Fleet) Apply(ctx context.Context, visits []*Visit, o ApplyOptions) {
 		for _, v := range wave {
 			group.Go(func() error {
 				if err := ctx.Err(); err != nil {
-					v.refused = fmt.Sprintf("not started: %v", context.Cause(ctx))
+					v.notStarted = fmt.Sprintf("not started: %v", context.Cause(ctx))
 					return nil
 				}
 				f.change(ctx, v, o)
@@ -112,13 +112,9 @@ func (f *Fleet) Apply(ctx context.Context, visits []*Visit, o ApplyOptions) {
 
 // failed reports whether the host's turn in Apply went badly.
 func (v *Visit) failed() bool {
-	if v.Err != nil || v.refused != "" {
+	switch v.Report().Status {
+	case report.Failed, report.Unreachable, report.Unknown:
 		return true
-	}
-	for _, g := range v.applied {
-		if g.State == "failed" || g.State == "unknown" {
-			return true
-		}
 	}
 	return false
 }

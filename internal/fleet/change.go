@@ -32,7 +32,8 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 			return
 		}
 		if v.fingerprint() != before {
-			v.refused = "the host has changed since the plan was made; nothing was done: plan again"
+			v.refused = true
+			v.Err = errors.New("the host has changed since the plan was made; nothing was done: plan again")
 			return
 		}
 		plan = v.pending()
@@ -69,11 +70,6 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 	}
 	if v.Err != nil {
 		v.applied = unproved(former, plan, outcome, v.Err)
-		if lost == nil {
-			lost = v.Err
-		}
-		v.refused = lost.Error()
-		v.Err = nil
 		return
 	}
 	v.applied = proved(v.Looks, plan, outcome)
@@ -126,7 +122,7 @@ func proved(looks []TaskLook, plan []planned, outcome []error) []report.Finding 
 	for _, l := range looks {
 		for _, g := range l.Findings {
 			k := key{l.Task, g.Subject}
-			s := shown(l.Task, g)
+			s := report.From(l.Task, g)
 			if i, planned := did[k]; planned {
 				seen[k] = true
 				judge(&s, g, plan[i], failed[k])
@@ -143,7 +139,7 @@ func proved(looks []TaskLook, plan []planned, outcome []error) []report.Finding 
 		if seen[k] || did[k] != i {
 			continue
 		}
-		s := shown(p.task, p.Finding)
+		s := report.From(p.task, p.Finding)
 		s.State = string(tasks.Fixed)
 		if err := failed[k]; err != nil {
 			fail(&s, err)
@@ -161,7 +157,7 @@ func judge(s *report.Finding, now tasks.Finding, p planned, err error) {
 		fail(s, err)
 	case now.State == tasks.OK:
 		s.State = string(tasks.Fixed)
-		s.Steps = shown(p.task, p.Finding).Steps
+		s.Steps = report.From(p.task, p.Finding).Steps
 		s.Plan = p.Steps
 		s.Disruptive = p.Disruptive()
 		if s.Why == "" {
@@ -195,7 +191,7 @@ func unproved(former []TaskLook, plan []planned, outcome []error, lost error) []
 	var found []report.Finding
 	for _, l := range former {
 		for _, g := range l.Findings {
-			s := shown(l.Task, g)
+			s := report.From(l.Task, g)
 			if g.State == tasks.Pending {
 				if err := did[key{l.Task, g.Subject}]; err != nil {
 					fail(&s, err)

@@ -259,9 +259,23 @@ func (v *Visit) Report() report.Host {
 		RebootPending:  v.rebootPending,
 		ElapsedSeconds: v.elapsed.Seconds(),
 		Findings:       v.applied,
+		Hint:           v.notStarted,
 	}
 	if h.Address == "" {
 		h.Address = wouldBe(v.Host)
+	}
+	if h.Findings == nil {
+		for _, l := range v.Looks {
+			for _, g := range l.Findings {
+				h.Findings = append(h.Findings, report.From(l.Task, g))
+			}
+		}
+	}
+	switch {
+	case v.Err != nil && v.applied == nil:
+		h.Status = report.Unreachable
+	case v.refused:
+		h.Status = report.Failed
 	}
 	if v.Err != nil {
 		h.Error = v.Err.Error()
@@ -270,28 +284,6 @@ func (v *Visit) Report() report.Host {
 			h.Hint = at.Hint
 		}
 	}
-	if v.refused != "" {
-		h.Error = v.refused
-	}
-	if h.Findings == nil {
-		for _, l := range v.Looks {
-			for _, g := range l.Findings {
-				h.Findings = append(h.Findings, shown(l.Task, g))
-			}
-		}
-	}
+	h.Settle()
 	return h
-}
-
-// shown is a finding in the words of a result.
-func shown(task string, g tasks.Finding) report.Finding {
-	s := report.Finding{
-		Task: task, Subject: g.Subject, State: string(g.State),
-		Have: g.Have, Want: g.Want, Why: g.Why, Hint: g.Hint,
-		Disruptive: g.Disruptive(), Steps: []string{}, Plan: g.Steps,
-	}
-	for _, step := range g.Steps {
-		s.Steps = append(s.Steps, step.Title)
-	}
-	return s
 }

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -19,6 +20,9 @@ import (
 // an inventory: what `check` compares with, and whom `--limit @failed` means.
 type State struct{ dir string }
 
+// Any is the name of the last run, whichever command it was.
+const Any = "last"
+
 // OpenState uses dir; when it is empty, $XDG_STATE_HOME/runai-prep, or
 // ~/.local/state/runai-prep. Nothing is created before Save.
 func OpenState(dir string) (State, error) {
@@ -35,16 +39,16 @@ func OpenState(dir string) (State, error) {
 	return State{filepath.Join(home, ".local", "state", "runai-prep")}, nil
 }
 
-func (s State) path(inventory, command string) string {
+func (s State) path(inventory, name string) string {
 	if abs, err := filepath.Abs(inventory); err == nil {
 		inventory = abs
 	}
 	sum := sha256.Sum256([]byte(inventory))
-	return filepath.Join(s.dir, hex.EncodeToString(sum[:8])+"-"+command+".json")
+	return filepath.Join(s.dir, hex.EncodeToString(sum[:8])+"-"+name+".json")
 }
 
-// Save remembers r as the last run of its command.
-func (s State) Save(r report.Result) error {
+// Save remembers r under name: a command, or Any.
+func (s State) Save(name string, r report.Result) error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fmt.Errorf("remember the result: %w", err)
 	}
@@ -52,18 +56,15 @@ func (s State) Save(r report.Result) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{r.Command, "last"} {
-		if err := renameio.WriteFile(s.path(r.Inventory, name), text, 0o600); err != nil {
-			return fmt.Errorf("remember the result: %w", err)
-		}
+	if err := renameio.WriteFile(s.path(r.Inventory, name), text, 0o600); err != nil {
+		return fmt.Errorf("remember the result: %w", err)
 	}
 	return nil
 }
 
-// Last is the result of the last run of command ("last": of any) for
-// inventory; nil when there is none.
-func (s State) Last(inventory, command string) (*report.Result, error) {
-	path := s.path(inventory, command)
+// Last is what was last saved under name for inventory; nil when nothing was.
+func (s State) Last(inventory, name string) (*report.Result, error) {
+	path := s.path(inventory, name)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -71,9 +72,9 @@ func (s State) Last(inventory, command string) (*report.Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the last result: %w", err)
 	}
-	var r report.Result
-	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, fmt.Errorf("read the last result: %s: %w", path, err)
+	r, err := report.Read(bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("read the last result: %s: %w (hint: delete the file to start anew)", path, err)
 	}
 	return &r, nil
 }
