@@ -25,13 +25,13 @@ func HTML(w io.Writer, r Result) error {
 
 type htmlPage struct {
 	Title, Command, Inventory, Requirements, Version, RunID, Started, Took string
-	Checked, Outcome, Meaning                                             string
-	ExitCode                                                              int
-	Verdict                                                               string // the worst status
-	Bar                                                                   []htmlSlice
-	Groups                                                                []htmlGroup
-	Mended                                                                []htmlMended
-	RebootPending                                                         string
+	Checked, Outcome, Meaning                                              string
+	ExitCode                                                               int
+	Verdict                                                                string // the worst status
+	Bar                                                                    []htmlSlice
+	Groups                                                                 []htmlGroup
+	Mended                                                                 []htmlMended
+	RebootPending                                                          string
 }
 
 // An htmlSlice is a status's part of the bar, in the bar's own units.
@@ -147,8 +147,8 @@ func htmlStepOf(title string, it item, i int, first string) htmlStep {
 	step, d := it.step(i)
 	s := htmlStep{Title: safe(title), Disrupts: safe(step.Disrupts)}
 	lines, more := d.bounded(false)
-	for _, line := range lines {
-		class := map[style]string{added: "added", removed: "removed", place: "place"}[lineStyle(line)]
+	for n, line := range lines {
+		class := map[style]string{bold: "file", added: "added", removed: "removed", place: "place"}[lineStyle(n, line)]
 		s.Diff = append(s.Diff, htmlLine{class, line})
 	}
 	if more > 0 {

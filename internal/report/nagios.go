@@ -34,7 +34,7 @@ func Nagios(w io.Writer, r Result) error {
 		say := func(s string) { b.WriteString(strings.ReplaceAll(s, "|", "¦") + "\n") }
 		head := g.status + ": " + hostList(g.names)
 		if g.err != "" {
-			head += ": " + safe(g.err)
+			head += ": " + strings.Join(safeLines(g.err), "; ")
 		}
 		say(head)
 		for _, it := range g.items {
@@ -52,8 +52,8 @@ func Nagios(w io.Writer, r Result) error {
 			said := sentence(it.Finding, strings.Join(haves, " or "), it.Want)
 			say(safe(line + prefixed(": ", said)))
 			for _, v := range it.errors {
-				if v.text != "" {
-					say("  " + safe(v.text))
+				for _, l := range safeLines(v.text) {
+					say("  " + l)
 				}
 			}
 		}

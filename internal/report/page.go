@@ -29,6 +29,9 @@ type span struct {
 	style
 }
 
+// glue is a blank at which no line ends; in safe text it is nothing else.
+const glue = "\x00"
+
 // A page is text being laid out for a terminal.
 type page struct {
 	strings.Builder
@@ -61,6 +64,7 @@ func newPage(o TextOptions) *page {
 }
 
 func (p *page) paint(s span) string {
+	s.text = strings.ReplaceAll(s.text, glue, " ")
 	if look, ok := p.styles[s.style]; ok && s.text != "" {
 		return look.Render(s.text)
 	}
@@ -85,7 +89,7 @@ func (p *page) para(prefix span, spans ...span) {
 	for _, w := range words(spans) {
 		width := 0
 		for _, s := range w {
-			width += lipgloss.Width(s.text)
+			width += lipgloss.Width(strings.ReplaceAll(s.text, glue, " "))
 		}
 		switch {
 		case first:

@@ -8,6 +8,7 @@
 //	drift.go       what is new since the last check, and what got mended
 //	group.go       hosts that are alike, said once
 //	text.go        what an engineer reads in a terminal, with diff.go and page.go
+//	summary.go     what was counted, in words
 //	facts.go       what the command facts prints
 //	json.go        the document of the contract, written and read back
 //	html.go        one page that opens offline

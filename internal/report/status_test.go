@@ -29,7 +29,7 @@ func TestSettle(t *testing.T) {
 		{Unreachable, "connection lost", "ok", Unreachable},
 		{Unreachable, "connection lost", "fixed failed", Failed},
 		{Failed, "lock held", "ok", Failed},
-		{Settled, "", "pending", Pending}, // settled again after more was found
+		{Settled, "", "pending", Pending},                                    // settled again after more was found
 		{"", "not started: 3 hosts before it failed", "ok pending", Pending}, // the error says why, not what
 	} {
 		h := Host{Status: c.preset, Error: c.err}
@@ -54,7 +54,7 @@ func TestFinishTakesTheLargestCodeThatApplies(t *testing.T) {
 		{"check", "pending unmet", 0, 3},
 		{"plan", "unmet unreachable pending", 0, 4},
 		{"plan", "unmet unknown", 0, 4},
-				{"apply", "settled pending", 0, 2}, // left undone by choice
+		{"apply", "settled pending", 0, 2}, // left undone by choice
 		{"apply", "unreachable failed settled", 0, 5},
 		{"apply", "settled", ExitInterrupted, ExitInterrupted},
 		{"check", "settled", ExitFailed, 0}, // finished anew

@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 )
 
 // TextOptions say how a text report looks.
@@ -30,7 +29,7 @@ func Text(w io.Writer, r Result, o TextOptions) error {
 			settled = append(settled, g.names...)
 			continue
 		}
-		p.group(g, o)
+		p.group(r.Command, g, o)
 	}
 	if len(settled) > 0 {
 		p.WriteByte('\n')
@@ -56,7 +55,7 @@ func (p *page) head(r Result) {
 	for i := range parts {
 		parts[i] = safe(parts[i])
 	}
-	p.para(span{}, span{"runai-prep " + strings.Join(parts, " · "), faint})
+	p.para(span{}, span{strings.Join(parts, " · "), faint})
 }
 
 // look is how a status is written.
@@ -77,7 +76,7 @@ func (p *page) hosts(title span, names []string) {
 	p.para(span{title.text + "  ", title.style}, span{count(len(names), "host") + ": ", plain}, span{hostList(names), bold})
 }
 
-func (p *page) group(g group, o TextOptions) {
+func (p *page) group(command string, g group, o TextOptions) {
 	title := strings.ToUpper(g.status)
 	if g.status == Settled && !o.Verbose {
 		title = "CHANGED" // settled too, and by this run
@@ -90,7 +89,7 @@ func (p *page) group(g group, o TextOptions) {
 	}
 	p.hint("  ", g.hint)
 	for _, it := range g.items {
-		p.item(it, g, o)
+		p.item(command, it, g, o)
 	}
 }
 
@@ -103,8 +102,18 @@ func (p *page) hint(indent, hint string) {
 		if i > 0 {
 			first = span{indent + "      ", plain}
 		}
-		p.para(first, span{line, plain})
+		p.para(first, span{glued(line), plain})
 	}
+}
+
+// glued keeps a command at the end of a hint ("…: runai-prep trust …") on one
+// line, for copying.
+func glued(hint string) string {
+	i := strings.LastIndex(hint, ": ")
+	if i < 0 || strings.Contains(hint[i+2:], ", ") {
+		return hint
+	}
+	return hint[:i+2] + strings.ReplaceAll(hint[i+2:], " ", glue)
 }
 
 func mark(state string) span {
@@ -123,10 +132,13 @@ const deep = "      " // below an item
 
 // item writes one finding: a line that says what and why, and below it what
 // differs between hosts, what went wrong, the steps, the hint.
-func (p *page) item(it item, g group, o TextOptions) {
+func (p *page) item(command string, it item, g group, o TextOptions) {
 	title := []span{{safe(it.Task) + " ", plain}, {safe(strings.Join(it.subjects, ", ")), bold}}
 	if strings.Join(it.subjects, "") == "" {
 		title = []span{{safe(it.Task), bold}}
+	}
+	if it.New {
+		title = append([]span{{"NEW ", bold}}, title...)
 	}
 	have, oneLine := it.haves[0].text, len(it.haves) == 1 && !strings.Contains(it.haves[0].text, "\n")
 	if !oneLine {
@@ -138,9 +150,6 @@ func (p *page) item(it item, g group, o TextOptions) {
 	}
 	if it.Why != "" {
 		title = append(title, span{" (" + safe(it.Why) + ")", faint})
-	}
-	if it.New {
-		title = append(title, span{" new", bold})
 	}
 	p.para(mark(it.State), title...)
 	if !oneLine {
@@ -157,7 +166,8 @@ func (p *page) item(it item, g group, o TextOptions) {
 		p.para(span{deep + "done: ", plain}, span{safe(strings.Join(it.Steps, "; ")), faint})
 	}
 	if it.State == statePending || it.State == stateFailed || o.Verbose {
-		p.steps(it, g, o)
+		// After apply, the plan with its diffs was seen already.
+		p.steps(it, g, o, command == "apply" && it.State != stateFailed && !o.Verbose)
 	}
 	p.hint(deep, it.Hint)
 }
@@ -228,8 +238,9 @@ func (p *page) variants(label string, vs []variant, hosts int) {
 	}
 }
 
-// steps writes the numbered steps with what they disrupt and do to files.
-func (p *page) steps(it item, g group, o TextOptions) {
+// steps writes the numbered steps with what they disrupt and, unless that is to
+// be hidden, do to files.
+func (p *page) steps(it item, g group, o TextOptions, hide bool) {
 	reasons := false
 	for i, title := range it.Steps {
 		number := fmt.Sprintf("%s%d. ", deep, i+1)
@@ -238,17 +249,20 @@ func (p *page) steps(it item, g group, o TextOptions) {
 		step, d := it.step(i)
 		if step.Disrupts != "" {
 			reasons = true
-			p.para(span{indent + "! disruptive: ", warn}, span{safe(step.Disrupts), plain})
+			p.para(span{indent + "! ", warn}, span{"disruptive: ", warn}, span{safe(step.Disrupts), plain})
+		}
+		if hide {
+			continue
 		}
 		lines, more := d.bounded(o.Verbose)
-		for _, line := range lines {
-			p.line(span{indent, plain}, span{line, lineStyle(line)})
+		for n, line := range lines {
+			p.line(span{indent, plain}, span{line, lineStyle(n, line)})
 		}
 		if more > 0 {
 			p.line(span{fmt.Sprintf("%s(%s more of this diff; -v shows all)", indent, count(more, "line")), faint})
 		}
 		if it.differ && len(lines) > 0 {
-			p.para(span{indent, plain}, span{"(as on " + safe(g.names[0]) + "; the files differ elsewhere, these changes do not)", faint})
+			p.para(span{indent, plain}, span{"(the file of " + safe(g.names[0]) + "; on the others it differs elsewhere, the change is the same)", faint})
 		}
 	}
 	if it.Disruptive && !reasons {
@@ -256,7 +270,11 @@ func (p *page) steps(it item, g group, o TextOptions) {
 	}
 }
 
-func lineStyle(line string) style {
+// lineStyle is how line n of a diff looks; the first two name the files.
+func lineStyle(n int, line string) style {
+	if n < 2 {
+		return bold
+	}
 	switch line[0] {
 	case '+':
 		return added
@@ -312,155 +330,6 @@ func rebooting(hosts []Host) []string {
 	return names
 }
 
-// checked counts what was looked at: "41 things checked on 16 hosts, 38 as wanted."
-func checked(r Result) string {
-	var things, wanted, unknown, hosts int
-	for _, h := range r.Hosts {
-		looked := false
-		for _, f := range h.Findings {
-			if stateRank(f.State) == stateRank(stateUnknown) {
-				unknown++
-				continue
-			}
-			looked = true
-			things++
-			if !f.wrong() {
-				wanted++
-			}
-		}
-		hosts += btoi(looked)
-	}
-	say := fmt.Sprintf("%s checked on %s, %s as wanted", count(things, "thing"), count(hosts, "host"), allOr(wanted, things))
-	if unknown > 0 {
-		say += fmt.Sprintf("; %d could not be looked at", unknown)
-	}
-	return say + "."
-}
-
-// idle are the hosts of which nothing was asked: nothing was found wrong, and
-// nothing right.
-func idle(r Result) []string {
-	var names []string
-	for _, h := range r.Hosts {
-		if len(h.Findings) == 0 && h.Status == Settled {
-			names = append(names, h.Name)
-		}
-	}
-	return names
-}
-
-func allOr(n, of int) string {
-	if n == of && n > 0 {
-		return "all"
-	}
-	return fmt.Sprint(n)
-}
-
-// outcome is the summary: "Plan: 3 hosts to change (7 steps, 1 disruptive), 12
-// settled, 1 unreachable."
-func outcome(r Result) []span {
-	var pending, fixed tally
-	for _, h := range r.Hosts {
-		pending.add(h, statePending)
-		fixed.add(h, stateFixed)
-	}
-	said := []span{}
-	add := func(st style, format string, args ...any) {
-		said = append(said, span{fmt.Sprintf(format, args...), st})
-	}
-	left := r.Summary
-	switch r.Command {
-	case "apply":
-		said = append(said, span{"Apply: ", bold})
-		if fixed.hosts == 0 {
-			add(plain, "nothing changed")
-		} else {
-			add(good, "%s changed (%s)", count(fixed.hosts, "host"), count(fixed.steps, "step"))
-		}
-		left.Settled -= fixed.settled
-		add(plain, ", %d settled", left.Settled)
-		if fixed.hosts > 0 {
-			said[len(said)-1].text += " before"
-		}
-		if pending.hosts > 0 {
-			add(plain, ", ")
-			add(warn, "%s left undone (%s)", count(pending.hosts, "host"), count(pending.steps, "step"))
-		}
-	case "check":
-		said = append(said, span{"Check: ", bold})
-		if pending.hosts == 0 {
-			add(plain, "no drift")
-		} else {
-			add(warn, "%s drifted", count(pending.hosts, "host"))
-			add(plain, " (%s%s)", count(pending.findings, "finding"), newOnes(pending))
-		}
-		add(plain, ", %d settled", left.Settled)
-	default:
-		said = append(said, span{"Plan: ", bold})
-		if pending.hosts == 0 {
-			add(plain, "nothing to change")
-		} else {
-			add(warn, "%s to change", count(pending.hosts, "host"))
-			add(plain, " (%s%s)", count(pending.steps, "step"), disruptiveOnes(pending))
-		}
-		add(plain, ", %d settled", left.Settled)
-	}
-	for _, status := range []string{Unmet, Unknown, Unreachable, Failed} {
-		if n := left.of(status); n > 0 {
-			add(plain, ", ")
-			add(look(status), "%d %s", n, status)
-		}
-	}
-	return append(said, span{".", plain})
-}
-
-func newOnes(t tally) string {
-	if t.fresh == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", %d new", t.fresh)
-}
-
-func disruptiveOnes(t tally) string {
-	if t.disruptive == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", %d disruptive", t.disruptive)
-}
-
-// A tally counts the findings of one state.
-type tally struct{ hosts, settled, findings, fresh, steps, disruptive int }
-
-func (t *tally) add(h Host, state string) {
-	some := false
-	for _, f := range h.Findings {
-		if f.State != state {
-			continue
-		}
-		some = true
-		t.findings++
-		t.steps += len(f.Steps)
-		if f.New {
-			t.fresh++
-		}
-		known := 0
-		for _, s := range f.Plan {
-			if s.Disrupts != "" {
-				known++
-			}
-		}
-		if f.Disruptive {
-			t.disruptive += max(known, 1)
-		}
-	}
-	if some {
-		t.hosts++
-		if h.Status == Settled {
-			t.settled++
-		}
-	}
-}
-
 func (p *page) exit(r Result) {
 	st := bad
 	switch r.ExitCode {
@@ -470,27 +339,4 @@ func (p *page) exit(r Result) {
 		st = warn
 	}
 	p.para(span{}, span{fmt.Sprintf("Exit code %d:", r.ExitCode), st}, span{" " + Meaning(r.Command, r.ExitCode) + ".", plain})
-}
-
-// hostList is names in few words, safe to print.
-func hostList(names []string) string { return safe(compact(names)) }
-
-// compact is to become inventory.Compact.
-func compact(names []string) string { return strings.Join(names, ", ") }
-
-// count is "1 host" or "14 hosts".
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// duration of seconds as people write it: 3.2s, 4m5s.
-func duration(seconds float64) string {
-	d := time.Duration(seconds * float64(time.Second))
-	if d >= time.Minute {
-		return d.Round(time.Second).String()
-	}
-	return d.Round(100 * time.Millisecond).String()
 }

@@ -1,0 +1,180 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/runai-prep/runai-prep/internal/secret"
+	"github.com/runai-prep/runai-prep/remote"
+	"github.com/runai-prep/runai-prep/tasks"
+)
+
+// The samples are results as a fleet of sixteen gives them.
+
+func sample(command string, hosts ...Host) Result {
+	r := Result{
+		Command: command, Version: "0.1.0", RunID: "20260301T060000Z-a1b2c3", Started: "2026-03-01T06:00:00Z",
+		ElapsedSeconds: 3.217, Inventory: "inventory.hcl", Requirements: "runai-2020", Hosts: hosts,
+	}
+	r.Finish()
+	return r
+}
+
+func host(name, role string, n int, found ...Finding) Host {
+	return Host{Name: name, Address: fmt.Sprintf("10.0.1.%d:22", n), Role: role, ElapsedSeconds: 0.4, Findings: found}
+}
+
+func cpus() Finding {
+	return From("resources", tasks.Finding{
+		Subject: "cpus", State: tasks.OK, Have: "64", Want: "at least 4", Why: "inventory.hcl:12"})
+}
+
+func memory(size string, state tasks.State) Finding {
+	f := tasks.Finding{Subject: "memory", State: state, Have: size, Want: "at least 4 GiB",
+		Why: "runai-2020: dedicated CPU-only worker"}
+	if state == tasks.Unmet {
+		f.Hint = "add memory to the machine, or give it another role"
+	}
+	return From("resources", f)
+}
+
+func fstab(uuid, entry string) string {
+	return fmt.Sprintf("# <file system> <mount point> <type> <options> <dump> <pass>\nUUID=%s\t/\text4\terrors=remount-ro\t0 1\n"+
+		"tmpfs /tmp tmpfs defaults 0 0\n%s", uuid, entry)
+}
+
+const nasEntry = "nas.example.com:/export/data /mnt/data nfs4 _netdev,nofail,hard,noatime,vers=4.1 0 0\n"
+
+func mountPending(uuid, have, oldEntry string) Finding {
+	old := fstab(uuid, oldEntry)
+	return From("nfs", tasks.Finding{
+		Subject: "/mnt/data", State: tasks.Pending, Have: have, Want: "nas.example.com:/export/data", Why: "inventory.hcl:31",
+		Steps: []remote.Step{
+			{Title: "apt-get install nfs-common", Install: &remote.Packages{Manager: "apt", Names: []string{"nfs-common"}}},
+			{Title: "write /etc/fstab", Write: &remote.File{Path: "/etc/fstab", Old: &old, Data: fstab(uuid, nasEntry)}},
+			{Title: "mount /mnt/data", Run: &remote.Command{Script: "mount /mnt/data"}},
+		},
+	})
+}
+
+func mountOK() Finding {
+	return From("nfs", tasks.Finding{
+		Subject: "/mnt/data", State: tasks.OK, Have: "nas.example.com:/export/data, vers=4.1", Want: "nas.example.com:/export/data",
+		Why: "inventory.hcl:31"})
+}
+
+func proxyPending() Finding {
+	old := "[Service]\nEnvironment=\"HTTPS_PROXY=http://bob:hunter2@old-proxy:3128\"\n"
+	return From("proxy", tasks.Finding{
+		Subject: "containerd", State: tasks.Pending, Have: "http://bob:hunter2@old-proxy:3128", Want: "http://proxy.example.com:3128",
+		Why: "inventory.hcl:22",
+		Steps: []remote.Step{
+			{Title: "write /etc/systemd/system/containerd.service.d/runai-prep.conf", Write: &remote.File{
+				Path: "/etc/systemd/system/containerd.service.d/runai-prep.conf", Mode: 0o600, Secret: secret.New("password=hunter2")}},
+			{Title: "remove /etc/systemd/system/containerd.service.d/http-proxy.conf", Remove: &remote.Removal{
+				Path: "/etc/systemd/system/containerd.service.d/http-proxy.conf", Old: &old}},
+			{Title: "systemctl restart containerd", Run: &remote.Command{Script: "systemctl restart containerd"},
+				Disrupts: "containerd restarts; running containers go on, image pulls under way start again"},
+		},
+	})
+}
+
+func endpoints(state tasks.State, have string) []Finding {
+	var found []Finding
+	for _, e := range []string{"gcr.io:443", "quay.io:443", "app.run.ai:443"} {
+		f := tasks.Finding{Subject: e, State: state, Have: have, Want: "reachable", Why: "runai-2020: outbound access"}
+		if state == tasks.Unmet {
+			f.Hint = "allow it on the proxy: runai-prep allowlist inventory.hcl --format squid"
+		}
+		found = append(found, From("egress", f))
+	}
+	return found
+}
+
+func plan() Result {
+	var hosts []Host
+	for i := 1; i <= 14; i++ {
+		found := []Finding{cpus(), memory(fmt.Sprintf("251.%d GiB", 5+i%2), tasks.OK)}
+		switch {
+		case i <= 3: // each host has disks of its own in fstab
+			found = append(found, proxyPending(), mountPending(fmt.Sprintf("7f3a-%04d", i), "not mounted", ""))
+		case i == 4:
+			found = append(found, mountPending("7f3a-0004", "old-nas:/export/data", "old-nas:/export/data /mnt/data nfs defaults 0 0\n"))
+		default:
+			found = append(found, mountOK())
+		}
+		hosts = append(hosts, host(fmt.Sprintf("gpu-%02d", i), "gpu", i, found...))
+	}
+	hosts[8].Findings[2] = From("nfs", tasks.Finding{
+		Subject: "/mnt/data", State: tasks.Unknown, Have: "no answer within 10s", Want: "nas.example.com:/export/data", Why: "inventory.hcl:31",
+		Hint: "a mount of this host hangs; look with: findmnt -t nfs,nfs4"})
+	hosts[9].RebootPending = true
+	for _, i := range []int{5, 6} {
+		h := &hosts[i]
+		h.Findings, h.Status = nil, Unreachable
+		h.Error = "connect: dial tcp " + h.Address + ": i/o timeout"
+		h.Hint = "is the machine on? ssh ubuntu@" + strings.TrimSuffix(h.Address, ":22")
+	}
+	hosts[7].Findings, hosts[7].Status = nil, Unreachable
+	hosts[7].Error = "host key: the key of gpu-08 has changed\n" +
+		"known_hosts line 12: SHA256:2h3mY0dXn8vJ1m3qk9yW1o4t5u6v7w8x9y0zABCDEFG\n" +
+		"it now shows:        SHA256:9z8y7x6w5v4u3t2s1r0qPONMLKJIHGFEDCBA0987654"
+	hosts[7].Hint = "if the machine was installed anew: runai-prep trust inventory.hcl --limit gpu-08"
+	hosts = append(hosts,
+		host("cpu-01", "cpu", 21, append([]Finding{cpus(), memory("1.9 GiB", tasks.Unmet)}, endpoints(tasks.Unmet, "proxy answers 403")...)...),
+		host("cpu-02", "cpu", 22, append([]Finding{cpus(), memory("2.9 GiB", tasks.Unmet)}, endpoints(tasks.Unmet, "proxy answers 403")...)...))
+	return sample("plan", hosts...)
+}
+
+func settled(command string) Result {
+	var hosts []Host
+	for i := 1; i <= 16; i++ {
+		hosts = append(hosts, host(fmt.Sprintf("gpu-%02d", i), "gpu", i, append(endpoints(tasks.OK, "TLS 1.3, issuer Google Trust Services"), cpus(), mountOK())...))
+	}
+	return sample(command, hosts...)
+}
+
+func fixed(f Finding) Finding {
+	f.State, f.Have = string(tasks.Fixed), f.Want
+	return f
+}
+
+func apply() Result {
+	var hosts []Host
+	for i := 1; i <= 6; i++ {
+		hosts = append(hosts, host(fmt.Sprintf("gpu-%02d", i), "gpu", i, cpus(),
+			fixed(proxyPending()), fixed(mountPending(fmt.Sprint(i), "not mounted", ""))))
+	}
+	failed := mountPending("4", "not mounted", "")
+	failed.State = string(tasks.Failed)
+	failed.Error = "mount /mnt/data: exit status 32: mount.nfs: access denied by server while mounting nas.example.com:/export/data\nmount.nfs: Operation not permitted"
+	failed.Hint = "the server's exports must name this host: showmount -e nas.example.com"
+	hosts[3].Findings[2] = failed
+	reboot := From("driver", tasks.Finding{
+		Subject: "nvidia driver", State: tasks.Pending, Have: "535.261.03 installed, 470.256.02 loaded", Want: ">= 535.104, < 536", Why: "inventory.hcl:44",
+		Hint:  "not rebooted, as --reboot never says; apply with --reboot allow",
+		Steps: []remote.Step{{Title: "reboot", Reboot: &remote.Reboot{}, Disrupts: "the machine restarts"}}})
+	hosts[4].Findings = append(hosts[4].Findings, reboot)
+	hosts[4].RebootPending = true
+	hosts[5].Findings = []Finding{cpus(), mountPending("6", "not mounted", "")}
+	hosts[5].Error = "not started: 1 of the hosts before it failed (--max-failures)"
+	for i := 7; i <= 12; i++ {
+		hosts = append(hosts, host(fmt.Sprintf("gpu-%02d", i), "gpu", i, cpus(), mountOK()))
+	}
+	return sample("apply", hosts...)
+}
+
+func check() Result {
+	last := settled("check")
+	moved := mountPending("7", "old-nas:/export/data", "old-nas:/export/data /mnt/data nfs defaults 0 0\n")
+	last.Hosts[0].Findings = append(last.Hosts[0].Findings[:4:4], mountPending("1", "not mounted", ""))
+	last.Hosts[1].Findings = append(last.Hosts[1].Findings[:4:4], mountPending("2", "not mounted", ""))
+	last.Hosts[2].Findings, last.Hosts[2].Error = nil, "connect: dial tcp 10.0.1.3:22: connection refused"
+	last.Finish()
+	now := settled("check")
+	now.Hosts[1] = last.Hosts[1]
+	now.Hosts[6].Findings = append(now.Hosts[6].Findings[:4:4], moved)
+	now.Finish()
+	Compare(&last, &now)
+	return now
+}

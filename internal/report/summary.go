@@ -1,0 +1,179 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// checked counts what was looked at: "41 things checked on 16 hosts, 38 as wanted."
+func checked(r Result) string {
+	var things, wanted, unknown, hosts int
+	for _, h := range r.Hosts {
+		looked := false
+		for _, f := range h.Findings {
+			if stateRank(f.State) == stateRank(stateUnknown) {
+				unknown++
+				continue
+			}
+			looked = true
+			things++
+			if !f.wrong() {
+				wanted++
+			}
+		}
+		hosts += btoi(looked)
+	}
+	say := fmt.Sprintf("%s checked on %s, %s as wanted", count(things, "thing"), count(hosts, "host"), allOr(wanted, things))
+	if unknown > 0 {
+		say += fmt.Sprintf("; %d could not be looked at", unknown)
+	}
+	return say + "."
+}
+
+// idle are the hosts of which nothing was asked: nothing was found wrong, and
+// nothing right.
+func idle(r Result) []string {
+	var names []string
+	for _, h := range r.Hosts {
+		if len(h.Findings) == 0 && h.Status == Settled {
+			names = append(names, h.Name)
+		}
+	}
+	return names
+}
+
+func allOr(n, of int) string {
+	if n == of && n > 0 {
+		return "all"
+	}
+	return fmt.Sprint(n)
+}
+
+// outcome is the summary: "Plan: 3 hosts to change (7 steps, 1 disruptive), 12
+// settled, 1 unreachable."
+func outcome(r Result) []span {
+	var pending, fixed tally
+	for _, h := range r.Hosts {
+		pending.add(h, statePending)
+		fixed.add(h, stateFixed)
+	}
+	said := []span{}
+	add := func(st style, format string, args ...any) {
+		said = append(said, span{fmt.Sprintf(format, args...), st})
+	}
+	left := r.Summary
+	switch r.Command {
+	case "apply":
+		said = append(said, span{"Apply: ", bold})
+		if fixed.hosts == 0 {
+			add(plain, "nothing changed")
+		} else {
+			add(good, "%s changed (%s)", count(fixed.hosts, "host"), count(fixed.steps, "step"))
+		}
+		left.Settled -= fixed.settled
+		add(plain, ", %d settled", left.Settled)
+		if fixed.hosts > 0 {
+			said[len(said)-1].text += " before"
+		}
+		if pending.hosts > 0 {
+			add(plain, ", ")
+			add(warn, "%d left undone (%s)", pending.hosts, count(pending.steps, "step"))
+		}
+	case "check":
+		said = append(said, span{"Check: ", bold})
+		if pending.hosts == 0 {
+			add(plain, "no drift")
+		} else {
+			add(warn, "%s drifted", count(pending.hosts, "host"))
+			add(plain, " (%s%s)", count(pending.findings, "finding"), newOnes(pending))
+		}
+		add(plain, ", %d settled", left.Settled)
+	default:
+		said = append(said, span{"Plan: ", bold})
+		if pending.hosts == 0 {
+			add(plain, "nothing to change")
+		} else {
+			add(warn, "%s to change", count(pending.hosts, "host"))
+			add(plain, " (%s%s)", count(pending.steps, "step"), disruptiveOnes(pending))
+		}
+		add(plain, ", %d settled", left.Settled)
+	}
+	for _, status := range []string{Unmet, Unknown, Unreachable, Failed} {
+		if n := left.of(status); n > 0 {
+			add(plain, ", ")
+			add(look(status), "%d %s", n, status)
+		}
+	}
+	return append(said, span{".", plain})
+}
+
+func newOnes(t tally) string {
+	if t.fresh == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d new", t.fresh)
+}
+
+func disruptiveOnes(t tally) string {
+	if t.disruptive == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d disruptive", t.disruptive)
+}
+
+// A tally counts the findings of one state.
+type tally struct{ hosts, settled, findings, fresh, steps, disruptive int }
+
+func (t *tally) add(h Host, state string) {
+	some := false
+	for _, f := range h.Findings {
+		if f.State != state {
+			continue
+		}
+		some = true
+		t.findings++
+		t.steps += len(f.Steps)
+		if f.New {
+			t.fresh++
+		}
+		known := 0
+		for _, s := range f.Plan {
+			if s.Disrupts != "" {
+				known++
+			}
+		}
+		if f.Disruptive {
+			t.disruptive += max(known, 1)
+		}
+	}
+	if some {
+		t.hosts++
+		if h.Status == Settled {
+			t.settled++
+		}
+	}
+}
+
+// hostList is names in few words, safe to print.
+func hostList(names []string) string { return safe(compact(names)) }
+
+// compact is to become inventory.Compact.
+func compact(names []string) string { return strings.Join(names, ", ") }
+
+// count is "1 host" or "14 hosts".
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// duration of seconds as people write it: 3.2s, 4m5s.
+func duration(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	if d >= time.Minute {
+		return d.Round(time.Second).String()
+	}
+	return d.Round(100 * time.Millisecond).String()
+}
