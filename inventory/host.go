@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -37,12 +38,13 @@ type Settings struct {
 	SSH          SSH
 	Sudo         Sudo
 	Resources    Resources
-	Proxy        *Proxy     // nil: no proxy wished
-	Squid        *Squid     // nil: this host is not the proxy
-	Registries   []Registry // by label
-	Egress       []Endpoint // the profile's endpoints for the role less skip, plus allow
-	Driver       *Driver    // nil: no nvidia_driver block applies
-	Mounts       []Mount    // by path, parents before children
+	Proxy        *Proxy      // nil: no proxy wished
+	Squid        *Squid      // nil: this host is not the proxy
+	Registries   []Registry  // by label
+	Egress       []Endpoint  // the profile's endpoints for the role less skip, plus allow
+	Driver       *Driver     // nil: no nvidia_driver block applies
+	Mounts       []Mount     // by path, parents before children
+	Kubernetes   *Kubernetes // nil: taken away with enabled = false
 }
 
 // A Wish is a wanted value and where the wish comes from. It is unset when Why
@@ -110,7 +112,8 @@ type Proxy struct {
 // A Squid makes the host itself the outbound proxy.
 type Squid struct {
 	Port    int
-	Clients []string // CIDRs
+	Clients []string   // CIDRs; empty: nobody but the host itself
+	Allow   []Endpoint // what all hosts of the inventory need, sorted
 	Why     string
 }
 
@@ -127,10 +130,15 @@ type Registry struct {
 type Endpoint struct {
 	Host  string
 	Port  int
-	Phase string // "install", "run", or empty for both
-	Roles []string
+	Phase string   // "install", "run", or empty for both
+	Roles []string // whose hosts need it; empty: all
+	Title string   // what it is, in the words of its source; may be empty
+	Text  string   // the sentence of the source that asks for it; may be empty
 	Why   string
 }
+
+// For reports whether hosts of the role need e.
+func (e Endpoint) For(role string) bool { return len(e.Roles) == 0 || slices.Contains(e.Roles, role) }
 
 // A Mount is an NFS export that must be mounted now and after every boot.
 type Mount struct {
@@ -141,6 +149,16 @@ type Mount struct {
 	Options   []string
 	Automount bool
 	Why       string
+}
+
+// Kubernetes holds the versions that a host's kubelet may have. Both are
+// constraints in go-version syntax, the profile's included; a host is measured
+// by the one that fits what runs on it.
+type Kubernetes struct {
+	Version              Wish[string]
+	Recommended          string // one version; may be empty
+	OpenShift            Wish[string]
+	OpenShiftRecommended string
 }
 
 // A Driver is the wished NVIDIA driver.
@@ -154,7 +172,7 @@ type Driver struct {
 	Reboot        string // when-needed, never
 	Hold          bool
 	FractionalGPU bool
-	MinCUDA       string // the profile's, with FractionalGPU
+	MinCUDA       string // the profile's constraint, with FractionalGPU; go-version syntax
 	Busy          string // refuse, wait, drain
 	BusyWait      time.Duration
 	RequireGPU    bool

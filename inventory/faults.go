@@ -1,0 +1,135 @@
+package inventory
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/agext/levenshtein"
+	"github.com/hashicorp/hcl/v2"
+)
+
+// faults collects what is wrong with an inventory, so that one run shows all
+// of it. A nil collector drops everything: for a second look at what has been
+// reported before.
+type faults struct {
+	diags hcl.Diagnostics
+	seen  map[string]bool
+	// mask takes the secrets read so far out of a message.
+	mask func(string) string
+}
+
+// errorf reports a fault at rng. The message is whole sentences, and the last
+// of them says what to do.
+func (f *faults) errorf(rng hcl.Range, summary, format string, args ...any) {
+	f.add(&hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(format, args...), Subject: &rng})
+}
+
+// warnf reports advice at rng.
+func (f *faults) warnf(rng hcl.Range, summary, format string, args ...any) {
+	f.add(&hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: summary, Detail: fmt.Sprintf(format, args...), Subject: &rng})
+}
+
+// add takes diagnostics in. A pattern of a thousand hosts meets the same fault
+// a thousand times: it is kept once.
+func (f *faults) add(diags ...*hcl.Diagnostic) {
+	if f == nil {
+		return
+	}
+	for _, d := range diags {
+		// hcl's own writer prints the values of the variables that an
+		// expression refers to; some of them are secrets.
+		d.Expression, d.EvalContext = nil, nil
+		if f.mask != nil {
+			d.Summary, d.Detail = f.mask(d.Summary), f.mask(d.Detail)
+		}
+		key := d.Summary + "\x00" + d.Detail
+		if d.Subject != nil {
+			key += "\x00" + d.Subject.String()
+		}
+		if f.seen[key] {
+			continue
+		}
+		if f.seen == nil {
+			f.seen = map[string]bool{}
+		}
+		f.seen[key] = true
+		f.diags = append(f.diags, d)
+	}
+}
+
+// failed reports whether anything but advice was reported.
+func (f *faults) failed() bool { return f != nil && f.diags.HasErrors() }
+
+// sorted returns the diagnostics in the order of the source.
+func (f *faults) sorted() hcl.Diagnostics {
+	at := func(d *hcl.Diagnostic) hcl.Range {
+		if d.Subject == nil {
+			return hcl.Range{}
+		}
+		return *d.Subject
+	}
+	sort.SliceStable(f.diags, func(i, j int) bool {
+		a, b := at(f.diags[i]), at(f.diags[j])
+		if a.Filename != b.Filename {
+			return a.Filename < b.Filename
+		}
+		return a.Start.Byte < b.Start.Byte
+	})
+	return f.diags
+}
+
+// didYouMean is a sentence that names the known name nearest to name, or all
+// of them where they are few. It begins with a blank, or is empty.
+func didYouMean(name string, known []string) string {
+	best, distance := "", len(name)/3+2
+	for _, k := range known {
+		d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(k), nil)
+		if d < distance {
+			best, distance = k, d
+		}
+	}
+	switch {
+	case best != "":
+		return fmt.Sprintf(" Did you mean %q?", best)
+	case len(known) > 0 && len(known) <= 12:
+		return fmt.Sprintf(" Known are %s.", enumerate(known))
+	}
+	return ""
+}
+
+// sentence makes an error's text a sentence of a diagnostic.
+func sentence(err error) string {
+	s := err.Error()
+	first, size := utf8.DecodeRuneInString(s)
+	s = string(unicode.ToUpper(first)) + s[size:]
+	if strings.HasSuffix(s, ".") || strings.HasSuffix(s, "?") {
+		return s
+	}
+	return s + "."
+}
+
+// enumerate renders names as a sentence does: "a", "b" and "c".
+func enumerate(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = fmt.Sprintf("%q", n)
+	}
+	if len(quoted) < 2 {
+		return strings.Join(quoted, "")
+	}
+	return strings.Join(quoted[:len(quoted)-1], ", ") + " and " + quoted[len(quoted)-1]
+}
+
+// sortedKeys returns the keys of m in order.
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,136 @@
+package inventory
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-version"
+)
+
+var resourcesSpec = spec[Resources]{
+	{"min_cpus", func(r *Resources, in input) { r.MinCPUs = wish(in.number(1, 1_000_000), in) }},
+	{"min_memory", func(r *Resources, in input) { r.MinMemory = wish(in.size(), in) }},
+	{"min_disk", func(r *Resources, in input) { r.MinDisk = wish(in.size(), in) }},
+	{"disk_path", func(r *Resources, in input) { r.DiskPath = in.text(cleanPath) }},
+}
+
+var driverSpec = spec[Driver]{
+	{"version", func(d *Driver, in input) { d.Constraint = in.text(constraint) }},
+	{"source", func(d *Driver, in input) { d.Source = in.choice("distro", "cuda-repo", "runfile", "none") }},
+	{"flavor", func(d *Driver, in input) { d.Flavor = in.choice("auto", "open", "proprietary") }},
+	{"repository", func(d *Driver, in input) { d.Repository = in.text(httpURL) }},
+	{"runfile", func(d *Driver, in input) { d.Runfile = in.text(nil) }},
+	{"sha256", func(d *Driver, in input) { d.SHA256 = strings.ToLower(in.text(checksum)) }},
+	{"reboot", func(d *Driver, in input) { d.Reboot = in.choice("when-needed", "never") }},
+	{"hold", func(d *Driver, in input) { d.Hold = in.boolean() }},
+	{"fractional_gpu", func(d *Driver, in input) { d.FractionalGPU = in.boolean() }},
+	{"busy", func(d *Driver, in input) { d.Busy, d.BusyWait = in.busy() }},
+	{"require_gpu", func(d *Driver, in input) { d.RequireGPU = in.boolean() }},
+	{"rollback", func(d *Driver, in input) { d.Rollback = in.boolean() }},
+}
+
+func defaultDriver() Driver {
+	return Driver{Source: "distro", Flavor: "auto", Reboot: "when-needed", Hold: true, Busy: "refuse", RequireGPU: true}
+}
+
+var kubernetesSpec = spec[Kubernetes]{
+	{"version", func(k *Kubernetes, in input) { k.Version = wish(in.text(constraint), in) }},
+	{"openshift", func(k *Kubernetes, in input) { k.OpenShift = wish(in.text(constraint), in) }},
+}
+
+func checksum(s string) error {
+	if !hexRE.MatchString(s) {
+		return fmt.Errorf("%q is not a SHA-256 checksum; write the 64 hexadecimal digits that sha256sum prints", s)
+	}
+	return nil
+}
+
+// busy is refuse, drain, or wait with a duration.
+func (in input) busy() (mode string, wait time.Duration) {
+	in.text(func(s string) (err error) {
+		word, d, waits := strings.Cut(s, "=")
+		if waits && word == "wait" {
+			mode = word
+			wait, err = parseDuration(d, time.Second, 24*time.Hour)
+			return err
+		}
+		if s == "wait" {
+			return fmt.Errorf("%q does not say how long; write one such as \"wait=30m\"", s)
+		}
+		mode = s
+		return oneOf("refuse", "drain", "wait=30m")(s)
+	})
+	return mode, wait
+}
+
+// checkDriver finds what only the whole of a driver block shows.
+func (l *loader) checkDriver(d Driver, layers []*layer) {
+	rng := layers[len(layers)-1].rng
+	switch {
+	case d.Source == "runfile" && !said(layers, "runfile"):
+		l.errorf(rng, "Driver without runfile", "With source = \"runfile\" the file is needed: runfile = \"NVIDIA-Linux-x86_64-….run\".")
+	case d.Source == "runfile" && !said(layers, "sha256"):
+		l.errorf(rng, "Driver without checksum", "A runfile is run as root, so its checksum is needed: sha256 = \"…\", as sha256sum prints it.")
+	case d.Source != "runfile" && d.Runfile != "":
+		l.errorf(rng, "Driver with two sources", "A runfile is given, but source is %q. Say source = \"runfile\", or leave the runfile out.", d.Source)
+	case d.Repository != "" && !slices.Contains([]string{"distro", "cuda-repo"}, d.Source):
+		l.errorf(rng, "Driver with two sources", "A repository is given, but source is %q. Say source = \"cuda-repo\" or \"distro\", or leave the repository out.", d.Source)
+	}
+	if !satisfiable(d.Constraint) {
+		l.errorf(rng, "Impossible driver version", "No version fulfils %q, which includes the profile's minimum. Change version.", d.Constraint)
+	}
+}
+
+// both joins constraints: all of them must hold.
+func both(constraints ...string) string {
+	var parts []string
+	for _, c := range constraints {
+		if c != "" && !slices.Contains(parts, c) {
+			parts = append(parts, c)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// satisfiable reports whether some version fulfils c. The bounds named in it,
+// and the versions next to them, are tried: where none of these fits, no
+// other does.
+func satisfiable(c string) bool {
+	if c == "" {
+		return true
+	}
+	parsed, err := version.NewConstraint(c)
+	if err != nil {
+		return true // reported where it was written
+	}
+	candidates := []string{"0", "999999"}
+	for _, one := range parsed {
+		v := strings.TrimLeft(one.String(), "=!<>~ ")
+		candidates = append(candidates, v, v+".0.0.1", below(v))
+	}
+	return slices.ContainsFunc(candidates, func(s string) bool {
+		v, err := version.NewVersion(s)
+		return err == nil && parsed.Check(v)
+	})
+}
+
+// below is a version shortly before v.
+func below(v string) string {
+	parsed, err := version.NewVersion(v)
+	if err != nil {
+		return v
+	}
+	numbers := parsed.Segments()
+	for i := len(numbers) - 1; i >= 0; i-- {
+		if numbers[i] > 0 {
+			numbers[i]--
+			for j := i + 1; j < len(numbers); j++ {
+				numbers[j] = 999999
+			}
+			break
+		}
+	}
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(numbers), " ", "."), "[]") + ".999999"
+}

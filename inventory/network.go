@@ -1,0 +1,178 @@
+package inventory
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+var proxySpec = spec[Proxy]{
+	{"http_proxy", func(p *Proxy, in input) { p.HTTPProxy = in.text(proxyURL) }},
+	{"https_proxy", func(p *Proxy, in input) { p.HTTPSProxy = in.text(proxyURL) }},
+	{"username", func(p *Proxy, in input) { p.Username = in.text(nil) }},
+	{"password", func(p *Proxy, in input) { p.Password = in.password() }},
+	{"no_proxy", func(p *Proxy, in input) { p.NoProxy = in.texts(noProxy) }},
+	{"ca_certificates", func(p *Proxy, in input) { p.CACertificates = in.certificates() }},
+	{"targets", func(p *Proxy, in input) {
+		p.Targets = in.texts(oneOf("environment", "apt", "dnf", "zypper", "containerd", "docker", "crio", "kubelet"))
+	}},
+}
+
+var squidSpec = spec[Squid]{
+	{"port", func(s *Squid, in input) { s.Port = in.port() }},
+	{"clients", func(s *Squid, in input) { s.Clients = in.networks() }},
+}
+
+var registrySpec = spec[Registry]{
+	{"mirror_of", func(r *Registry, in input) { r.MirrorOf = in.texts(registryName) }},
+	{"ca", func(r *Registry, in input) { r.CA = strings.Join(in.certificates(), "\n") }},
+	{"insecure", func(r *Registry, in input) { r.Insecure = in.boolean() }},
+}
+
+// egress is what egress blocks say; with the profile it becomes []Endpoint.
+type egress struct {
+	allow, skip []Endpoint
+	skipped     input // for messages about skip
+}
+
+var egressSpec = spec[egress]{
+	{"allow", func(e *egress, in input) { e.allow = in.endpoints() }},
+	{"skip", func(e *egress, in input) { e.skip, e.skipped = in.endpoints(), in }},
+}
+
+// certificates are PEM texts. They have lines, so plainText is not asked.
+func (in input) certificates() []string { return in.texts(authority(in.now)) }
+
+// networks are CIDRs; one address is a network of one.
+func (in input) networks() []string {
+	list := in.texts(cidr)
+	for i, s := range list {
+		if a, err := netip.ParseAddr(s); err == nil {
+			list[i] = netip.PrefixFrom(a, a.BitLen()).String()
+		}
+	}
+	return list
+}
+
+func (in input) endpoints() []Endpoint {
+	list := []Endpoint{}
+	for _, s := range in.texts(func(s string) error { _, err := parseEndpoint(s); return err }) {
+		if e, err := parseEndpoint(s); err == nil {
+			e.Why = in.why
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// parseEndpoint reads host[:port][/path]. The path is dropped: what a proxy or
+// a firewall sees of TLS is the host. The port is 0 when none is named.
+func parseEndpoint(s string) (e Endpoint, err error) {
+	if strings.Contains(s, "://") {
+		return e, fmt.Errorf("%q is a URL; write host or host:port, such as quay.io or registry.example.com:5000", s)
+	}
+	if strings.Contains(s, "*") {
+		return e, fmt.Errorf("%q is a pattern, which cannot be looked at from a host; name each host", s)
+	}
+	if err := unitWord(s); err != nil {
+		return e, err
+	}
+	authority, _, _ := strings.Cut(s, "/")
+	e.Host, e.Port, err = hostPort(authority)
+	e.Host = strings.ToLower(e.Host)
+	return e, err
+}
+
+func registryName(s string) error {
+	if strings.Contains(s, "://") || strings.Contains(s, "/") {
+		return fmt.Errorf("%q is not a registry; write host or host:port, without scheme or path", s)
+	}
+	if err := unitWord(s); err != nil {
+		return err
+	}
+	_, _, err := hostPort(s)
+	return err
+}
+
+// checkProxy finds what only the whole of a proxy block shows.
+func (l *loader) checkProxy(p *Proxy, layers []*layer) {
+	top := layers[len(layers)-1]
+	switch {
+	case p.HTTPProxy == "" && p.HTTPSProxy == "":
+		l.errorf(top.rng, "Proxy without URL", "The proxy has neither http_proxy nor https_proxy. Add one, or take the block away with enabled = false.")
+	case p.Username == "" && !p.Password.IsZero():
+		l.errorf(top.rng, "Proxy without user name", "The proxy has a password but no user name. Add username = ….")
+	case p.Username != "" && p.Password.IsZero():
+		l.errorf(top.rng, "Proxy without password", "The proxy has a user name but no password. Add password = env(\"PROXY_PASSWORD\"), or leave the user name out.")
+	}
+}
+
+func (l *loader) checkRegistry(r Registry, layers []*layer) {
+	top := layers[len(layers)-1]
+	if r.Insecure && r.CA != "" {
+		l.warnf(top.rng, "Insecure registry with a CA", "With insecure = true nothing is verified, so ca has no effect. Remove insecure.")
+	}
+	for _, m := range r.MirrorOf {
+		if m == r.Name {
+			l.errorf(top.rng, "Registry mirrors itself", "The registry %q is named as a mirror of itself. Remove it from mirror_of.", r.Name)
+		}
+	}
+}
+
+// endpoints are the profile's for the role, less skip, plus allow.
+func (l *loader) endpoints(p *Profile, role string, layers []*layer) []Endpoint {
+	var e egress
+	if len(layers) > 0 {
+		if _, on := fold(egressSpec, layers, &e); !on {
+			return nil
+		}
+	}
+	for _, s := range e.skip {
+		known := false
+		for _, have := range p.Endpoints {
+			known = known || covers(s, have)
+		}
+		if !known {
+			l.warnf(e.skipped.expr.Range(), "Nothing to skip", "The profile %q has no endpoint %s.%s", p.Name, quoteEndpoint(s), didYouMean(s.Host, p.endpointHosts()))
+		}
+	}
+	var list []Endpoint
+	seen := map[string]bool{}
+	take := func(have Endpoint) {
+		if have.Port == 0 {
+			have.Port = 443
+		}
+		if key := fmt.Sprint(have.Host, " ", have.Port); !seen[key] {
+			seen[key] = true
+			list = append(list, have)
+		}
+	}
+next:
+	for _, have := range p.Endpoints {
+		if !have.For(role) {
+			continue
+		}
+		for _, s := range e.skip {
+			if covers(s, have) {
+				continue next
+			}
+		}
+		take(have)
+	}
+	for _, a := range e.allow {
+		take(a)
+	}
+	return list
+}
+
+// covers reports whether skipping s skips have: without a port, all of them.
+func covers(s, have Endpoint) bool {
+	return s.Host == have.Host && (s.Port == 0 || s.Port == have.Port)
+}
+
+func quoteEndpoint(e Endpoint) string {
+	if e.Port == 0 {
+		return fmt.Sprintf("%q", e.Host)
+	}
+	return fmt.Sprintf("\"%s:%d\"", e.Host, e.Port)
+}

@@ -1,0 +1,410 @@
+package inventory
+
+import (
+	"embed"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// DefaultProfile is used where an inventory names none.
+const DefaultProfile = "runai-2020"
+
+//go:embed profiles/*.hcl
+var profileFiles embed.FS
+
+// A Profile is a named set of requirements: what a machine needs to become
+// part of a cluster that runs Run:ai of some release. What its source does not
+// say is left zero.
+type Profile struct {
+	Name    string
+	Extends string // the profile it is built on; may be empty
+	Title   string
+	Source  string // the document it was taken from
+	BuiltIn bool
+
+	Kubernetes  Requirement
+	OpenShift   Requirement
+	GPUOperator Requirement
+	Driver      Requirement // of hosts with GPUs
+	Fractional  Fractional
+	Runtimes    []string // container runtimes that are supported; empty: not said
+	Roles       []RoleRequirement
+	Endpoints   []Endpoint
+	Advice      []Advice // what no task looks at, for people
+}
+
+// A Requirement bounds a version, below, above or both.
+type Requirement struct {
+	Constraint  string // go-version syntax, such as ">= 1.23, < 1.29"; empty: not said
+	Recommended string // one version; may be empty
+	Title       string // "NVIDIA driver"
+	Text        string // the sentence of the source that asks for it
+	Source      string // the document of the sentence
+	Why         string // "runai-2020: NVIDIA driver"
+}
+
+// Fractional is what sharing a GPU between containers asks for on top.
+type Fractional struct {
+	Driver     string // constraint
+	CUDA       string // constraint
+	Frameworks []string
+	Title      string
+	Text       string
+	Source     string
+	Why        string
+}
+
+// A RoleRequirement is what hosts of a role need.
+type RoleRequirement struct {
+	Role        string
+	Title       string
+	Recommended bool // such a host is recommended, not required
+	MinCPUs     Wish[int]
+	MinMemory   Wish[Bytes]
+	MinDisk     Wish[Bytes]
+	Text        string
+	Source      string
+}
+
+// Advice is a recommendation of a profile's source.
+type Advice struct {
+	Name   string
+	Title  string
+	Text   string
+	Source string
+}
+
+// Role returns what the profile asks of hosts of a role.
+func (p *Profile) Role(role string) (RoleRequirement, bool) {
+	i := slices.IndexFunc(p.Roles, func(r RoleRequirement) bool { return r.Role == role })
+	if i < 0 {
+		return RoleRequirement{}, false
+	}
+	return p.Roles[i], true
+}
+
+func (p *Profile) endpointHosts() []string {
+	var hosts []string
+	for _, e := range p.Endpoints {
+		hosts = append(hosts, e.Host)
+	}
+	return hosts
+}
+
+// Profiles returns the built-in profiles, by name.
+func Profiles() []*Profile {
+	l := newLoader(".", Options{LookupEnv: func(string) (string, bool) { return "", false }})
+	l.profiles(nil)
+	var all []*Profile
+	for _, name := range builtIn() {
+		if p := l.profile.find(l, name); p != nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// builtIn lists the names of the built-in profiles.
+func builtIn() []string {
+	files, err := fs.Glob(profileFiles, "profiles/*.hcl")
+	if err != nil {
+		panic(err) // the pattern is a constant
+	}
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(path.Base(f), ".hcl")
+	}
+	return files
+}
+
+var (
+	versionSpec = spec[Requirement]{
+		{"version", func(r *Requirement, in input) { r.Constraint = in.text(constraint) }},
+		{"recommended", func(r *Requirement, in input) { r.Recommended = in.text(versionText) }},
+		{"title", func(r *Requirement, in input) { r.Title = in.text(nil) }},
+		{"text", func(r *Requirement, in input) { r.Text = in.text(nil) }},
+		{"source", func(r *Requirement, in input) { r.Source = in.text(nil) }},
+	}
+	fractionalSpec = spec[Fractional]{
+		{"driver", func(f *Fractional, in input) { f.Driver = in.text(constraint) }},
+		{"cuda", func(f *Fractional, in input) { f.CUDA = in.text(constraint) }},
+		{"frameworks", func(f *Fractional, in input) { f.Frameworks = in.texts(nil) }},
+		{"title", func(f *Fractional, in input) { f.Title = in.text(nil) }},
+		{"text", func(f *Fractional, in input) { f.Text = in.text(nil) }},
+		{"source", func(f *Fractional, in input) { f.Source = in.text(nil) }},
+	}
+	runtimeSpec = spec[Profile]{
+		{"supported", func(p *Profile, in input) { p.Runtimes = in.texts(oneOf("containerd", "docker", "crio")) }},
+	}
+	roleSpec = spec[RoleRequirement]{
+		{"title", func(r *RoleRequirement, in input) { r.Title = in.text(nil) }},
+		{"recommended", func(r *RoleRequirement, in input) { r.Recommended = in.boolean() }},
+		{"min_cpus", func(r *RoleRequirement, in input) { r.MinCPUs = wish(in.number(1, 1_000_000), in) }},
+		{"min_memory", func(r *RoleRequirement, in input) { r.MinMemory = wish(in.size(), in) }},
+		{"min_disk", func(r *RoleRequirement, in input) { r.MinDisk = wish(in.size(), in) }},
+		{"text", func(r *RoleRequirement, in input) { r.Text = in.text(nil) }},
+		{"source", func(r *RoleRequirement, in input) { r.Source = in.text(nil) }},
+	}
+	endpointSpec = spec[Endpoint]{
+		{"phase", func(e *Endpoint, in input) { e.Phase = in.choice("install", "run") }},
+		{"roles", func(e *Endpoint, in input) { e.Roles = in.texts(name) }},
+		{"title", func(e *Endpoint, in input) { e.Title = in.text(nil) }},
+		{"text", func(e *Endpoint, in input) { e.Text = in.text(nil) }},
+	}
+	adviceSpec = spec[Advice]{
+		{"title", func(a *Advice, in input) { a.Title = in.text(nil) }},
+		{"text", func(a *Advice, in input) { a.Text = in.text(nil) }},
+		{"source", func(a *Advice, in input) { a.Source = in.text(nil) }},
+	}
+)
+
+// profileKinds are the blocks of a requirements block.
+var profileKinds = []kind{
+	kindOf("kubernetes", versionSpec, nil, true),
+	kindOf("openshift", versionSpec, nil, true),
+	kindOf("gpu_operator", versionSpec, nil, true),
+	kindOf("nvidia_driver", versionSpec, nil, true),
+	kindOf("fractional_gpu", fractionalSpec, nil, true),
+	kindOf("runtimes", runtimeSpec, nil, true),
+	kindOf("role", roleSpec, name, true),
+	kindOf("endpoint", endpointSpec, endpointLabel, true),
+	kindOf("advice", adviceSpec, name, true),
+}
+
+func endpointLabel(s string) error { _, err := parseEndpoint(s); return err }
+
+// A profileSet holds the profiles declared in an inventory, and those built in
+// once they are asked for.
+type profileSet struct {
+	declared map[string]*declaredProfile
+	done     map[string]*Profile
+}
+
+// A declaredProfile is one requirements block, evaluated.
+type declaredProfile struct {
+	name, extends, title, source string
+	extendsAt, rng               hcl.Range
+	builtIn                      bool
+	level                        *level
+}
+
+// profiles reads the requirements blocks and resolves each, so that the faults
+// of unused ones show too.
+func (l *loader) profiles(blocks hcl.Blocks) {
+	l.profile = profileSet{map[string]*declaredProfile{}, map[string]*Profile{}}
+	for _, b := range blocks {
+		n := b.Labels[0]
+		if err := name(n); err != nil {
+			l.errorf(b.LabelRanges[0], "Invalid profile name", "%s", sentence(err))
+		}
+		if slices.Contains(builtIn(), n) {
+			l.errorf(b.LabelRanges[0], "Duplicate profile", "The profile %q is built in. Choose another name, and say extends = %q to build on it.", n, n)
+			continue
+		}
+		if before := l.profile.declared[n]; before != nil {
+			l.errorf(b.LabelRanges[0], "Duplicate profile", "The profile %q is declared a second time; the first is at %s. Rename one.", n, place(before.rng))
+			continue
+		}
+		l.profile.declared[n] = l.declareProfile(b, false)
+	}
+	l.profileCycles()
+	for _, n := range sortedKeys(l.profile.declared) {
+		l.profile.find(l, n)
+	}
+}
+
+func (l *loader) declareProfile(b *hcl.Block, builtIn bool) *declaredProfile {
+	d := &declaredProfile{name: b.Labels[0], rng: b.DefRange, builtIn: builtIn}
+	schema := levelSchema([]string{"extends", "title", "source"}, profileKinds)
+	schema.Attributes = schema.Attributes[1:] // a profile has no requirements
+	content := l.content(b.Body, schema)
+	d.level = l.evaluateLevel(l.readLevel(content, profileKinds), l.root)
+	for name, to := range map[string]*string{"extends": &d.extends, "title": &d.title, "source": &d.source} {
+		raw := content.Attributes[name]
+		if raw == nil {
+			continue
+		}
+		l.checkNames(raw.Expr, nil)
+		if a, ok := l.attribute(raw, l.root); ok {
+			*to = input{a, &l.faults}.text(nil)
+			if name == "extends" {
+				d.extendsAt = raw.Expr.Range()
+			}
+		}
+	}
+	// Wishes of a profile say where they come from in its own words.
+	for kind, layers := range d.level.blocks {
+		for _, la := range layers {
+			words := la.label
+			if words == "" || kind == "role" {
+				words = strings.TrimSpace(strings.ReplaceAll(kind, "_", " ") + " " + la.label)
+			}
+			if t, ok := la.attrs["title"]; ok {
+				words = input{t, nil}.text(nil)
+			}
+			la.why = d.name + ": " + words
+			for n, a := range la.attrs {
+				a.why = la.why
+				la.attrs[n] = a
+			}
+		}
+	}
+	return d
+}
+
+// names lists every profile that may be named.
+func (s *profileSet) names() []string {
+	names := append(builtIn(), sortedKeys(s.declared)...)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// profileCycles reports profiles that extend each other in a circle, and cuts
+// the circle.
+func (l *loader) profileCycles() {
+	for _, n := range sortedKeys(l.profile.declared) {
+		var path []string
+		for d := l.profile.declared[n]; d != nil; d = l.profile.declared[d.extends] {
+			if i := slices.Index(path, d.name); i >= 0 {
+				first := l.profile.declared[path[i]]
+				l.errorf(first.extendsAt, "Cycle of profiles", "The profiles extend each other in a circle: %s. Let one of them extend a built-in profile.", strings.Join(append(path[i:], d.name), " → "))
+				first.extends = ""
+				break
+			}
+			path = append(path, d.name)
+		}
+	}
+}
+
+// find returns the profile of a name with all that it extends, or nil.
+func (s *profileSet) find(l *loader, name string) *Profile {
+	if p, ok := s.done[name]; ok {
+		return p
+	}
+	d := s.declared[name]
+	if d == nil {
+		if d = l.loadBuiltIn(name); d == nil {
+			return nil
+		}
+	}
+	var chain []*declaredProfile // low to high
+	for at := d; ; {
+		chain = append([]*declaredProfile{at}, chain...)
+		if at.extends == "" {
+			break
+		}
+		below := s.declared[at.extends]
+		if below == nil {
+			below = l.loadBuiltIn(at.extends)
+		}
+		if below == nil {
+			l.errorf(at.extendsAt, "Unknown profile", "There is no profile %q to extend.%s", at.extends, didYouMean(at.extends, s.names()))
+			break
+		}
+		at = below
+	}
+	p := merged(chain)
+	s.done[name] = p
+	return p
+}
+
+// loadBuiltIn reads one built-in profile.
+func (l *loader) loadBuiltIn(name string) *declaredProfile {
+	if !slices.Contains(builtIn(), name) {
+		return nil
+	}
+	file := "profiles/" + name + ".hcl"
+	src, err := profileFiles.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	parsed, diags := hclsyntax.ParseConfig(src, file, hcl.InitialPos)
+	l.add(diags...)
+	content := l.content(parsed.Body, &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "requirements", LabelNames: []string{"name"}}}})
+	for _, b := range content.Blocks {
+		d := l.declareProfile(b, true)
+		l.profile.declared[d.name] = d
+		return d
+	}
+	return nil
+}
+
+// merged lays a chain of profiles over each other.
+func merged(chain []*declaredProfile) *Profile {
+	top := chain[len(chain)-1]
+	p := &Profile{Name: top.name, Extends: top.extends, BuiltIn: top.builtIn}
+	var levels []*level
+	for _, d := range chain {
+		levels = append(levels, d.level)
+		if d.title != "" {
+			p.Title = d.title
+		}
+		if d.source != "" {
+			p.Source = d.source
+		}
+	}
+	for kind, to := range map[string]*Requirement{"kubernetes": &p.Kubernetes, "openshift": &p.OpenShift, "gpu_operator": &p.GPUOperator, "nvidia_driver": &p.Driver} {
+		if layers := layersOf(levels, kind); len(layers) > 0 {
+			r := Requirement{Source: p.Source}
+			why, on := fold(versionSpec, layers, &r)
+			if r.Why = why; on {
+				*to = r
+			}
+		}
+	}
+	if layers := layersOf(levels, "fractional_gpu"); len(layers) > 0 {
+		f := Fractional{Source: p.Source}
+		why, on := fold(fractionalSpec, layers, &f)
+		if f.Why = why; on {
+			p.Fractional = f
+		}
+	}
+	if layers := layersOf(levels, "runtimes"); len(layers) > 0 {
+		if _, on := fold(runtimeSpec, layers, p); !on {
+			p.Runtimes = nil
+		}
+	}
+	labels, byLabel := labelled(levels, "role")
+	for _, role := range labels {
+		r := RoleRequirement{Role: role, Title: role, Source: p.Source}
+		if _, on := fold(roleSpec, byLabel[role], &r); on {
+			p.Roles = append(p.Roles, r)
+		}
+	}
+	labels, byLabel = labelled(levels, "endpoint")
+	for _, label := range labels {
+		e, err := parseEndpoint(label)
+		if err != nil {
+			continue // reported
+		}
+		if e.Port == 0 {
+			e.Port = 443
+		}
+		if why, on := fold(endpointSpec, byLabel[label], &e); on {
+			e.Why = why
+			p.Endpoints = append(p.Endpoints, e)
+		}
+	}
+	labels, byLabel = labelled(levels, "advice")
+	for _, label := range labels {
+		a := Advice{Name: label, Source: p.Source}
+		if _, on := fold(adviceSpec, byLabel[label], &a); on {
+			p.Advice = append(p.Advice, a)
+		}
+	}
+	return p
+}
+
+// chosen is the profile that an attribute names; nil after a fault, which has
+// been reported at rng.
+func (l *loader) chosen(name string, rng hcl.Range) *Profile {
+	p := l.profile.find(l, name)
+	if p == nil {
+		l.errorf(rng, "Unknown profile", "There is no profile %q.%s", name, didYouMean(name, l.profile.names()))
+	}
+	return p
+}

@@ -1,0 +1,110 @@
+package inventory
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Select returns the hosts that the patterns choose, in their order: all that
+// match one pattern, less all that match one after a "!". With nothing but
+// exclusions, or no pattern at all, it starts from every host.
+//
+// A pattern is the name of a host, a group or a role; it may hold the globs *
+// and ?, and the brackets of host patterns (gpu-[01:04]). Several may stand in
+// one, separated by commas. A pattern that matches nothing is an error that
+// names what is near.
+func Select(hosts []Host, patterns []string) ([]Host, error) {
+	var take, drop []string
+	for _, p := range patterns {
+		for _, one := range splitPatterns(p) {
+			rest, excluded := strings.CutPrefix(one, "!")
+			names, err := ExpandNames(rest)
+			switch {
+			case err != nil:
+				return nil, fmt.Errorf("limit to %q: %w", one, err)
+			case rest == "":
+				return nil, fmt.Errorf("limit to %q: the pattern is empty; name a host, a group or a role", p)
+			}
+			for _, n := range names {
+				if !slices.ContainsFunc(hosts, func(h Host) bool { return matches(h, n) }) {
+					return nil, fmt.Errorf("limit to %q: no host, group or role matches.%s", n, didYouMean(n, selectable(hosts)))
+				}
+			}
+			if excluded {
+				drop = append(drop, names...)
+			} else {
+				take = append(take, names...)
+			}
+		}
+	}
+	picks := matcher(take)
+	drops := matcher(drop)
+	var chosen []Host
+	for _, h := range hosts {
+		if (len(take) == 0 || picks(h)) && !drops(h) {
+			chosen = append(chosen, h)
+		}
+	}
+	return chosen, nil
+}
+
+// splitPatterns splits at the commas outside brackets.
+func splitPatterns(s string) []string {
+	var parts []string
+	depth, start := 0, 0
+	for i, r := range s {
+		switch {
+		case r == '[':
+			depth++
+		case r == ']':
+			depth--
+		case r == ',' && depth == 0:
+			parts = append(parts, strings.TrimSpace(s[start:i]))
+			start = i + 1
+		}
+	}
+	return append(parts, strings.TrimSpace(s[start:]))
+}
+
+// matcher tests hosts against many patterns at once: names without globs, of
+// which a bracket may have made thousands, are looked up.
+func matcher(patterns []string) func(Host) bool {
+	exact := map[string]bool{}
+	var globs []string
+	for _, p := range patterns {
+		if strings.ContainsAny(p, "*?") {
+			globs = append(globs, p)
+		} else {
+			exact[p] = true
+		}
+	}
+	return func(h Host) bool {
+		return exact[h.Name] || exact[h.Role] && h.Role != "" || slices.ContainsFunc(h.Groups, func(g string) bool { return exact[g] }) ||
+			slices.ContainsFunc(globs, func(g string) bool { return matches(h, g) })
+	}
+}
+
+func matches(h Host, pattern string) bool {
+	for _, n := range append([]string{h.Name, h.Role}, h.Groups...) {
+		if ok, err := path.Match(pattern, n); err == nil && ok && n != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// selectable lists what a pattern may name.
+func selectable(hosts []Host) []string {
+	var names []string
+	for _, h := range hosts {
+		names = append(names, h.Name)
+		if h.Role != "" {
+			names = append(names, h.Role)
+		}
+		names = append(names, h.Groups...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
