@@ -28,7 +28,7 @@ type Task struct {
 type Facts any
 
 // All is the order of work, and the table of contents.
-var All = []Task{}
+var All = []Task{Resources, Proxy, NFS}
 
 // A State is how a finding stands.
 type State string

@@ -1,0 +1,189 @@
+package tasks
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/runai-prep/runai-prep/inventory"
+)
+
+// NFS keeps each export mounted now and listed for the next boot.
+//
+// What is mounted is read from /proc/self/mountinfo, which never touches a
+// server. A wished path itself is looked at only in a process that is killed
+// after three seconds: that is how a dead server shows.
+var NFS = Task{Name: "nfs", Probe: probeNFS, Read: readNFS, Plan: planNFS}
+
+const fstabPath = "/etc/fstab"
+
+func probeNFS(h inventory.Host) string {
+	wished := "false"
+	var patterns, paths, wishes, names strings.Builder
+	for _, m := range h.Mounts {
+		wished = "true"
+		for _, p := range mountPatterns(m.Path) {
+			patterns.WriteString(" -e " + quote(p))
+		}
+		fmt.Fprintf(&paths, "case $mounts in *%s*) set -- \"$@\" +%[2]s ;; *) set -- \"$@\" -%[2]s ;; esac\n",
+			quote(" "+escapeMount(m.Path)+" "), quote(m.Path))
+		names.WriteString(quote(m.Path) + " | ")
+		server := ""
+		if _, err := netip.ParseAddr(m.Server); err != nil {
+			server = m.Server
+		}
+		fmt.Fprintf(&wishes, "wish %s %s %s %s", quote(escapeMount(m.Path)), quote(m.Path), quote(escapeMount(sourceOf(m))), quote(server))
+		for _, e := range expectations(m) {
+			if e.quick != "" {
+				wishes.WriteString(" " + quote(e.quick))
+			}
+		}
+		wishes.WriteString("\n")
+	}
+	return `manager
+show ` + ledgerPath("nfs") + `
+if ` + wished + ` || [ -e ` + ledgerPath("nfs") + ` ]; then
+show ` + fstabPath + `
+word kernel /proc/sys/kernel/osrelease
+echo '@support'
+kernel=$word_line
+while read -r nodev type; do
+	case $nodev in nfs | nfs4) type=$nodev ;; esac
+	case $type in nfs | nfs4) echo "|$type" ;; esac
+done </proc/filesystems
+for file in /lib/modules/"$kernel"/kernel/fs/nfs/nfs.ko*; do
+	if [ -e "$file" ]; then echo '|module'; break; fi
+done
+for file in /sbin/mount.nfs /usr/sbin/mount.nfs; do
+	if [ -x "$file" ]; then printf '@helper %s\n' "$file"; break; fi
+done
+# What is on, above and below the wished paths; NFS and automounts anywhere.
+ran mounts grep -F -e ' - nfs' -e ' - autofs '` + patterns.String() + ` /proc/self/mountinfo
+mounts=$ran_out
+` + probePaths + "set --\n" + paths.String() + `look_at "$@"
+` + probeHolders + wishes.String() + `
+if [ -r ` + ledgerPath("nfs") + ` ]; then
+	while IFS='	' read -r kind path text; do
+		case $path in ` + names.String() + `'') continue ;; esac
+		case $kind/$mounts in mount/*" $path "*) holders "$path" ;; esac
+	done <` + ledgerPath("nfs") + `
+fi
+fi
+` + probeEnd
+}
+
+// probePaths looks at the wished paths in a process that may hang. A path is
+// announced before it is touched, so when the process is killed it is known
+// which one it hung at, and the others are looked at in another. A folder is
+// listed only where nothing is mounted: an export may hold millions of files.
+const probePaths = `
+look_at() {
+	[ $# -gt 0 ] || return 0
+	look_out=$(timeout -s KILL 3 sh -c '
+for p; do
+	mounted=${p%"${p#?}"}
+	p=${p#?}
+	printf "@path %s\n" "$p"
+	if [ -d "$p" ]; then
+		if cd "$p" 2>/dev/null; then printf "|"; pwd -P; else echo "!closed"; fi
+		if [ "$mounted" = - ]; then
+			for f in "$p"/* "$p"/.[!.]*; do
+				if [ -e "$f" ] || [ -L "$f" ]; then echo "!filled"; break; fi
+			done
+		fi
+	elif [ -e "$p" ]; then
+		echo "!irregular"
+	elif [ -L "$p" ]; then
+		echo "!dangling"
+	else
+		q=$p
+		while [ -n "$q" ] && [ ! -d "$q" ]; do q=${q%/*}; done
+		q=${q:-/}
+		if cd "$q" 2>/dev/null; then printf "!absent\n|"; pwd -P; printf "|%s\n" "$q"; else echo "!unreadable"; fi
+	fi
+	cd /
+done
+' sh "$@")
+	look_exit=$?
+	printf '%s\n' "$look_out"
+	[ "$look_exit" != 0 ] || return 0
+	echo "!exit $look_exit"
+	look_hung=${look_out##*@path }
+	look_hung=${look_hung%%"$nl"*}
+	while [ $# -gt 0 ]; do
+		look_this=${1#?}
+		shift
+		if [ "$look_this" = "$look_hung" ]; then
+			look_at "$@"
+			return 0
+		fi
+	done
+}
+`
+
+// probeHolders finds out more where a mount is not what was wished: who keeps
+// it busy, and which addresses the wished server's name has. The links of
+// /proc are only read: that touches nothing of what they point to.
+const probeHolders = `
+holders() {
+	printf '@holders %s\n' "$1"
+	holders_all=$(ls -l /proc/[0-9]*/cwd /proc/[0-9]*/root /proc/[0-9]*/exe /proc/[0-9]*/fd/ 2>/dev/null |
+		grep -F -e /fd/: -e " -> $1")
+	holders_pid= holders_seen=
+	holders_ifs=$IFS
+	IFS=$nl
+	set -f
+	for holders_line in $holders_all; do
+		case $holders_line in
+		*' -> '*) ;;
+		/proc/*/fd/:)
+			holders_pid=${holders_line#/proc/}
+			holders_pid=${holders_pid%%/*}
+			continue
+			;;
+		esac
+		case ${holders_line##* -> } in
+		"$1" | "$1"/*)
+			holders_it=$holders_pid
+			case ${holders_line% -> *} in */proc/*) holders_it=${holders_line##* /proc/} holders_it=${holders_it%%/*} ;; esac
+			case " $holders_seen " in *" $holders_it "*) continue ;; esac
+			holders_seen="$holders_seen $holders_it"
+			holders_name=
+			if [ -r "/proc/$holders_it/comm" ]; then IFS= read -r holders_name <"/proc/$holders_it/comm"; fi
+			printf '|%s %s\n' "$holders_it" "$holders_name"
+			;;
+		esac
+	done
+	set +f
+	IFS=$holders_ifs
+}
+# wish MOUNTPOINT PATH SOURCE NAME OPTION...: more of a mount that is not so.
+# NAME is empty where the server is an address.
+wish() {
+	wish_line=
+	wish_ifs=$IFS
+	IFS=$nl
+	set -f
+	for wish_try in $mounts; do
+		case $wish_try in *" $1 "*' - nfs'*) wish_line=$wish_try ;; esac
+	done
+	set +f
+	IFS=$wish_ifs
+	[ -n "$wish_line" ] || return 0
+	wish_path=$2 wish_name=$4
+	wish_super=${wish_line#* - * }
+	wish_flags=${wish_line% - *}
+	wish_flags=${wish_flags#* * * * * }
+	wish_good=
+	case $wish_super in "$3 "*) wish_good=same ;; esac
+	shift 4
+	for wish_option; do
+		case ",${wish_flags%% *},${wish_super##* }," in *,"$wish_option"*) ;; *) wish_good=${wish_good:+options} ;; esac
+	done
+	if [ "$wish_good" = same ]; then return 0; fi
+	holders "$wish_path"
+	if [ -z "$wish_good" ] && [ -n "$wish_name" ]; then
+		ran "addresses $wish_name" timeout -s KILL 3 getent ahosts "$wish_name"
+	fi
+}
+`

@@ -1,0 +1,139 @@
+package tasks
+
+import "strings"
+
+// Prelude is put before all probes: the shell functions that they share. They
+// print blocks, which parseBlocks reads:
+//
+//	@KIND REST     a block begins
+//	|TEXT          a line of what was looked at, as it is
+//	!WORDS         what else there is to say: absent, unreadable, irregular,
+//	               unterminated (the last line has no newline), exit STATUS
+//
+// so that nothing that a file holds can be taken for the probe's own words.
+// They are POSIX sh as dash, busybox, bash and the interpreter of the practice
+// hosts understand it alike, start no process but the one that ran is asked
+// for, and write no file: no here-documents, for which bash makes one.
+const Prelude = `nl='
+'
+# seen FILE: is it a regular file to be read? Says why not.
+seen() {
+	if [ -f "$1" ]; then
+		[ -r "$1" ] && return 0
+		echo '!unreadable'
+		return 1
+	fi
+	if [ -e "$1" ] || [ -L "$1" ]; then
+		echo '!irregular'
+		return 1
+	fi
+	# Below a folder that may not be searched everything looks absent.
+	seen_dir=${1%/*}
+	while [ -n "$seen_dir" ] && [ ! -d "$seen_dir" ]; do seen_dir=${seen_dir%/*}; done
+	if [ -n "$seen_dir" ] && [ ! -x "$seen_dir" ]; then echo '!unreadable'; else echo '!absent'; fi
+	return 1
+}
+# show FILE: exactly what it holds.
+show() {
+	printf '@file %s\n' "$1"
+	seen "$1" || return 0
+	{
+		while IFS= read -r show_line; do printf '|%s\n' "$show_line"; done
+		if [ -n "$show_line" ]; then printf '|%s\n!unterminated\n' "$show_line"; fi
+	} <"$1" || echo '!unreadable'
+}
+# slurp FILE: what it holds, without the newlines at its end, into $slurped.
+slurp() {
+	slurped=
+	[ -f "$1" ] && [ -r "$1" ] || return 1
+	{
+		while IFS= read -r slurp_line; do slurped=$slurped$slurp_line$nl; done
+		slurped=$slurped$slurp_line
+	} <"$1"
+	while :; do
+		case $slurped in
+		*"$nl") slurped=${slurped%"$nl"} ;;
+		*) return 0 ;;
+		esac
+	done
+}
+# matches FILE TEXT: does it hold TEXT, which only the host and we may know?
+matches() {
+	printf '@secret %s\n' "$1"
+	seen "$1" || return 0
+	slurp "$1"
+	if [ "$slurped" = "$2" ]; then echo '!same'; else echo '!differs'; fi
+}
+# signed FILE: a file of ours whose first line has the sum of the others. Is it
+# as we wrote it? Fails where it is not such a file.
+signed() {
+	[ -f "$1" ] && [ -r "$1" ] || return 1
+	signed_sum=
+	{
+		IFS= read -r signed_first
+		case $signed_first in *' runai-prep, sha256 '*) signed_sum=$(sha256sum) ;; esac
+	} <"$1"
+	[ -n "$signed_sum" ] || return 1
+	printf '@signed %s\n' "$1"
+	if [ "${signed_first##* }" = "${signed_sum%% *}" ]; then echo '!intact'; else echo '!changed'; fi
+}
+# bars TEXT: each of its lines.
+bars() {
+	bars_rest=$1
+	while [ -n "$bars_rest" ]; do
+		case $bars_rest in
+		*"$nl"*)
+			printf '|%s\n' "${bars_rest%%"$nl"*}"
+			bars_rest=${bars_rest#*"$nl"}
+			;;
+		*)
+			printf '|%s\n' "$bars_rest"
+			bars_rest=
+			;;
+		esac
+	done
+}
+# ran KIND COMMAND...: what one command prints (left in $ran_out) and how it ends.
+ran() {
+	printf '@%s\n' "$1"
+	shift
+	ran_out=$("$@")
+	ran_exit=$?
+	bars "$ran_out"
+	if [ "$ran_exit" != 0 ]; then echo "!exit $ran_exit"; fi
+}
+# word KIND FILE: its first line.
+word() {
+	word_line=
+	if [ -r "$2" ]; then read -r word_line <"$2"; fi
+	printf '@%s %s\n' "$1" "$word_line"
+}
+# manager: what installs packages here, and what starts services.
+manager() {
+	manager_name=
+	if [ -e /var/lib/dpkg/status ] && command -v apt-get >/dev/null; then
+		manager_name=apt
+	else
+		for manager_try in zypper dnf yum; do
+			if command -v "$manager_try" >/dev/null; then
+				manager_name=$manager_try
+				break
+			fi
+		done
+	fi
+	printf '@manager %s\n' "$manager_name"
+	if [ -d /run/systemd/system ]; then echo '@init systemd'; else echo '@init other'; fi
+}
+# system: what kind of machine this is.
+system() {
+	if [ -e /etc/os-release ]; then show /etc/os-release; else show /usr/lib/os-release; fi
+	word kernel /proc/sys/kernel/osrelease
+	# Kernels before 6.1 do not say it in a file.
+	if [ -r /proc/sys/kernel/arch ]; then word arch /proc/sys/kernel/arch; else echo "@arch $(uname -m)"; fi
+}
+`
+
+// quote makes text one word of a shell script, whatever it holds: an inventory
+// lets nothing with a newline or another control character get this far, but
+// the content of a whole file does have lines.
+func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

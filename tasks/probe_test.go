@@ -1,0 +1,82 @@
+package tasks
+
+import (
+	"bytes"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/runai-prep/runai-prep/internal/secret"
+	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
+)
+
+// everything is a host for which every branch of a probe is written.
+func everything() inventory.Host {
+	return inventory.Host{Name: "gpu-01", Settings: &inventory.Settings{
+		Resources: inventory.Resources{
+			MinCPUs:   inventory.Wish[int]{Value: 1, Why: "inventory.hcl:1"},
+			MinMemory: inventory.Wish[inventory.Bytes]{Value: 1 << 20, Why: "inventory.hcl:2"},
+			MinDisk:   inventory.Wish[inventory.Bytes]{Value: 1 << 20, Why: "inventory.hcl:3"},
+			DiskPath:  "/var/lib/it's not there",
+		},
+		Proxy: &inventory.Proxy{
+			HTTPProxy: "http://proxy.example.com:3128", HTTPSProxy: "http://proxy.example.com:3128",
+			Username: "runai", Password: secret.New(`p@ss'w"rd$(x)%`),
+			NoProxy: []string{"10.0.0.0/8", "mirror.example.com"}, Why: "inventory.hcl:4",
+		},
+		Mounts: []inventory.Mount{
+			{Path: "/mnt/data", Server: "nas.example.com", Export: "/export/data", Version: "4.1", Options: []string{"hard", "noatime"}, Why: "inventory.hcl:5"},
+			{Path: "/mnt/with blank", Server: "fd00::1", Export: "/it's", Why: "inventory.hcl:6"},
+		},
+	}}
+}
+
+// run looks with one shell on the machine that the tests run on.
+func run(t *testing.T, shell []string, task Task, h inventory.Host) remote.Section {
+	t.Helper()
+	cmd := exec.Command(shell[0], shell[1:]...)
+	cmd.Stdin = strings.NewReader(Prelude + "( eval " + quote(task.Probe(h)) + " ) </dev/null\n")
+	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	s := remote.Section{Name: task.Name}
+	if err := cmd.Run(); err != nil {
+		s.Exit = cmd.ProcessState.ExitCode()
+	}
+	s.Out, s.Err = out.String(), errs.String()
+	return s
+}
+
+var freeBlocks = regexp.MustCompile(`(\|\d+ \d+) \d+ (.*)`)
+
+// Every shell that hosts have says the same, and what it says is understood.
+func TestShellsAgree(t *testing.T) {
+	shells := [][]string{{"dash"}, {"busybox", "sh"}, {"bash", "--posix"}, {"bash"}}
+	for _, task := range All {
+		first := ""
+		for _, shell := range shells {
+			if _, err := exec.LookPath(shell[0]); err != nil {
+				t.Logf("%s is not here", shell[0])
+				continue
+			}
+			s := run(t, shell, task, everything())
+			s.Out = freeBlocks.ReplaceAllString(s.Out, "$1 1 $2") // others use the disk meanwhile
+			if s.Err != "" {
+				t.Errorf("%s: %v: standard error:\n%s", task.Name, shell, s.Err)
+			}
+			if _, err := task.Read(s); err != nil {
+				t.Errorf("%s: %v: %v\n%s", task.Name, shell, err, s.Out)
+			}
+			if first == "" {
+				first = s.Out
+			} else if s.Out != first {
+				t.Errorf("%s: %v says\n%s\nand the first shell said\n%s", task.Name, shell, s.Out, first)
+			}
+		}
+		if testing.Verbose() {
+			t.Logf("%s:\n%s", task.Name, first)
+		}
+	}
+}

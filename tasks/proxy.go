@@ -1,0 +1,171 @@
+package tasks
+
+import (
+	"strings"
+
+	"github.com/runai-prep/runai-prep/inventory"
+)
+
+// Proxy gives each program that reaches out the outbound proxy in the way that
+// program reads it, and each store of certificates the proxy's own.
+//
+// The probe reads files and asks systemd once; a process's environment is
+// compared on the host. Nothing here touches a path that can hang.
+var Proxy = Task{Name: "proxy", Probe: probeProxy, Read: readProxy, Plan: planProxy}
+
+// Where things are on every host.
+const (
+	environmentPath = "/etc/environment"
+	aptConfPath     = "/etc/apt/apt.conf"
+	aptPath         = "/etc/apt/apt.conf.d/zz-runai-prep-proxy" // read last but for apt.conf
+	dnfPath         = "/etc/dnf/dnf.conf"
+	yumPath         = "/etc/yum.conf"
+	sysconfigPath   = "/etc/sysconfig/proxy"
+	curlrcPath      = "/root/.curlrc"
+	proxyEnvPath    = "/etc/runai-prep/proxy.env"
+	// The name sorts after http-proxy.conf and proxy.conf, which is what
+	// people call theirs, so that ours holds.
+	dropInName = "runai-prep-proxy.conf"
+)
+
+// runtimes are the units that read a proxy from their environment, in the
+// order in which they are set.
+var runtimes = []string{"containerd", "docker", "crio", "kubelet"}
+
+func dropInPath(unit string) string {
+	return "/etc/systemd/system/" + unit + ".service.d/" + dropInName
+}
+
+func probeProxy(h inventory.Host) string {
+	wished := "false"
+	w := proxyWish{}
+	if h.Proxy != nil {
+		wished, w = "true", wishOf(h.Proxy)
+	}
+	var b strings.Builder
+	b.WriteString("manager\nshow " + ledgerPath("proxy") + "\n")
+	// With no wish and nothing remembered there is nothing to look at.
+	b.WriteString("if " + wished + " || [ -e " + ledgerPath("proxy") + " ]; then\n")
+	b.WriteString("show " + environmentPath + "\n")
+	b.WriteString(`case $manager_name in
+apt)
+	` + secretFile(aptPath, w.credentials(), w.aptConf()) + `
+	show ` + aptConfPath + `
+	ran apt grep -isH proxy /etc/apt/apt.conf.d/*
+	;;
+dnf) show ` + dnfPath + ` ;;
+yum) show ` + yumPath + ` ;;
+zypper)
+	show ` + sysconfigPath + `
+	show ` + curlrcPath + `
+	;;
+esac
+` + secretFile(proxyEnvPath, w.credentials(), w.envFile()) + `
+if [ -f ` + proxyEnvPath + ` ]; then ran mode stat -c '%a %u' ` + proxyEnvPath + `; fi
+`)
+	b.WriteString("wanted=" + quote(strings.Join(w.secretAssignments(), "\n")) + "\n")
+	b.WriteString(probeUnits)
+	b.WriteString(probeTrust(w.certificates))
+	b.WriteString("fi\n" + probeEnd)
+	return b.String()
+}
+
+// secretFile looks at a file that is ours alone: compared on the host where it
+// holds a password, shown where it does not. One that has become superfluous
+// says by the sum in its first line whether it still is what we wrote.
+func secretFile(path string, credentials bool, content string) string {
+	if credentials {
+		return "matches " + path + " " + quote(strings.TrimRight(content, "\n"))
+	}
+	return `if signed ` + path + `; then :; else show ` + path + `; fi`
+}
+
+// probeUnits asks systemd for the units that are there, and looks at what sets
+// variables for each: drop-ins, environment files, the process itself.
+const probeUnits = `
+assigns() {
+	printf '@assigns %s\n' "$1"
+	seen "$1" || return 0
+	while IFS= read -r assigns_line || [ -n "$assigns_line" ]; do
+		case $assigns_line in *[Pp][Rr][Oo][Xx][Yy]* | *Environment*) printf '|%s\n' "$assigns_line" ;; esac
+	done <"$1"
+}
+environ() {
+	printf '@environ %s\n' "$1"
+	if [ "$2" = 0 ]; then echo '!none'; return; fi
+	if [ ! -r "/proc/$2/environ" ]; then echo '!unreadable'; return; fi
+	environ_count=0
+	environ_ifs=$IFS
+	IFS=$nl
+	set -f
+	for environ_line in $(tr '\0' '\n' <"/proc/$2/environ"); do
+		case $environ_line in
+		HTTP_PROXY=* | http_proxy=* | HTTPS_PROXY=* | https_proxy=* | NO_PROXY=* | no_proxy=*)
+			case $nl$wanted$nl in
+			*"$nl$environ_line$nl"*) environ_count=$((environ_count + 1)) ;;
+			*) echo '!other' ;;
+			esac
+			;;
+		esac
+	done
+	set +f
+	IFS=$environ_ifs
+	echo "!count $environ_count"
+}
+units=
+for unit in containerd docker crio kubelet; do
+	for dir in /etc /run /usr/local/lib /usr/lib /lib; do
+		if [ -e "$dir/systemd/system/$unit.service" ]; then
+			units="$units $unit.service"
+			break
+		fi
+	done
+done
+if [ -n "$units" ] && [ -d /run/systemd/system ]; then
+	for dir in /etc /run /usr/local/lib /usr/lib; do
+		for file in "$dir/systemd/system/service.d"/*.conf; do
+			if [ -e "$file" ]; then assigns "$file"; fi
+		done
+	done
+	for unit in $units; do
+		for dir in /etc /run /usr/local/lib /usr/lib; do
+			for file in "$dir/systemd/system/$unit.d"/*.conf; do
+				case $file in
+				/etc/systemd/system/*/` + dropInName + `) show "$file" ;;
+				*) if [ -e "$file" ]; then assigns "$file"; fi ;;
+				esac
+			done
+		done
+	done
+	ran units systemctl show -p Id,LoadState,ActiveState,NeedDaemonReload,Environment,EnvironmentFiles,MainPID $units
+	pid= id= shown=
+	old_ifs=$IFS
+	IFS=$nl
+	set -f
+	for line in $ran_out; do
+		IFS=$old_ifs
+		set +f
+		case $line in
+		Id=*) id=${line#Id=} ;;
+		MainPID=*) pid=${line#MainPID=} ;;
+		EnvironmentFiles=/*)
+			file=${line#EnvironmentFiles=}
+			file=${file% (ignore_errors=*}
+			case $nl$shown$nl in
+			*"$nl$file$nl"*) ;;
+			*)
+				shown=$shown$nl$file
+				if [ "$file" != ` + proxyEnvPath + ` ]; then assigns "$file"; fi
+				;;
+			esac
+			;;
+		esac
+		if [ -n "$id" ] && [ -n "$pid" ]; then
+			environ "$id" "$pid"
+			id= pid=
+		fi
+	done
+	IFS=$old_ifs
+	set +f
+fi
+`

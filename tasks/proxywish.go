@@ -1,0 +1,207 @@
+package tasks
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/runai-prep/runai-prep/internal/secret"
+	"github.com/runai-prep/runai-prep/inventory"
+)
+
+// A proxyWish is an inventory.Proxy as files spell it.
+type proxyWish struct {
+	http, https        string // URLs without credentials
+	noProxy            string // with commas
+	username, password string
+	certificates       []certificate
+}
+
+// alwaysDirect never goes through a proxy: the machine itself and what only
+// the cluster's own DNS knows.
+var alwaysDirect = []string{"localhost", "127.0.0.1", "::1", ".svc", ".cluster.local"}
+
+func wishOf(p *inventory.Proxy) proxyWish {
+	direct := slices.Clone(p.NoProxy)
+	for _, d := range alwaysDirect {
+		if !slices.Contains(direct, d) {
+			direct = append(direct, d)
+		}
+	}
+	return proxyWish{
+		http:         p.HTTPProxy,
+		https:        p.HTTPSProxy,
+		noProxy:      strings.Join(direct, ","),
+		username:     p.Username,
+		password:     p.Password.Reveal(),
+		certificates: splitCertificates(p.CACertificates),
+	}
+}
+
+// credentials reports whether anything must be kept from ordinary users.
+func (w proxyWish) credentials() bool { return w.username != "" }
+
+// An assignment sets one variable.
+type assignment struct{ name, value string }
+
+func (a assignment) String() string { return a.name + "=" + a.value }
+
+// assignments are the variables in both cases, for programs read one or the
+// other, with URLs as given.
+func (w proxyWish) assignments() []assignment { return w.variables(w.http, w.https) }
+
+func (w proxyWish) variables(http, https string) []assignment {
+	var as []assignment
+	add := func(name, value string) {
+		if value != "" {
+			as = append(as, assignment{strings.ToUpper(name), value}, assignment{name, value})
+		}
+	}
+	add("http_proxy", http)
+	add("https_proxy", https)
+	if as != nil {
+		add("no_proxy", w.noProxy)
+	}
+	return as
+}
+
+// secretAssignments are the lines NAME=VALUE with credentials where there are
+// any. They may go into the text of a probe and into root-only files.
+func (w proxyWish) secretAssignments() []string {
+	var lines []string
+	for _, a := range w.variables(w.withCredentials(w.http), w.withCredentials(w.https)) {
+		lines = append(lines, a.String())
+	}
+	return lines
+}
+
+// withCredentials puts user and password into a URL.
+func (w proxyWish) withCredentials(url string) string {
+	scheme, rest, ok := strings.Cut(url, "://")
+	if !ok || !w.credentials() {
+		return url
+	}
+	user := percent(w.username)
+	if w.password != "" {
+		user += ":" + percent(w.password)
+	}
+	return scheme + "://" + user + "@" + rest
+}
+
+// percent escapes all that is not unreserved in RFC 3986, so that no reader of
+// a URL, shell, unit or apt.conf finds anything to interpret.
+func percent(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		switch c := text[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~", c) >= 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// aptConf is our file for apt. apt knows no lists of what goes direct, only
+// single hosts; ranges and domains cannot be said to it.
+func (w proxyWish) aptConf() string {
+	var b strings.Builder
+	for _, of := range []struct{ scheme, url string }{{"http", w.http}, {"https", w.https}} {
+		if of.url == "" {
+			continue
+		}
+		fmt.Fprintf(&b, "Acquire::%s::Proxy \"%s\";\n", of.scheme, w.withCredentials(of.url))
+		for _, direct := range strings.Split(w.noProxy, ",") {
+			if isHost(direct) {
+				fmt.Fprintf(&b, "Acquire::%s::Proxy::%s \"DIRECT\";\n", of.scheme, direct)
+			}
+		}
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return w.sign("//", b.String())
+}
+
+// isHost tells a single host from a range, a domain and a wildcard. IPv6
+// addresses are left out: apt.conf's names are separated by "::".
+func isHost(direct string) bool {
+	if a, err := netip.ParseAddr(direct); err == nil {
+		return a.Is4()
+	}
+	return direct != "" && !strings.HasPrefix(direct, ".") && !strings.ContainsAny(direct, "*/: ")
+}
+
+// dropIn makes a unit's environment. What systemctl shows of a unit it shows
+// to every user, so credentials come from a file that only root reads.
+func (w proxyWish) dropIn() string {
+	if w.credentials() {
+		return "# Written by runai-prep: the outbound proxy.\n[Service]\nEnvironmentFile=" + proxyEnvPath + "\n"
+	}
+	var b strings.Builder
+	b.WriteString("# Written by runai-prep: the outbound proxy.\n[Service]\n")
+	for _, a := range w.assignments() {
+		fmt.Fprintf(&b, "Environment=\"%s\"\n", unitEscaper.Replace(a.String()))
+	}
+	return b.String()
+}
+
+// unitEscaper escapes what systemd interprets inside double quotes.
+var unitEscaper = strings.NewReplacer(`%`, `%%`, `\`, `\\`, `"`, `\"`)
+
+// envFile is what dropIn refers to when there are credentials.
+func (w proxyWish) envFile() string {
+	if !w.credentials() {
+		return ""
+	}
+	return w.sign("#", strings.Join(w.secretAssignments(), "\n")+"\n")
+}
+
+// sign puts a comment before content that says whose it is. With credentials
+// it also holds the sum of the rest, by which the host can tell whether it is
+// still what was written when nobody remembers the password.
+func (w proxyWish) sign(comment, content string) string {
+	if !w.credentials() {
+		return comment + " Written by runai-prep: the outbound proxy.\n" + content
+	}
+	return fmt.Sprintf("%s Written by runai-prep, sha256 %x\n%s", comment, sha256.Sum256([]byte(content)), content)
+}
+
+// dnfURL is the one proxy that dnf and yum can be given for everything.
+func (w proxyWish) dnfURL() string {
+	if w.https != "" {
+		return w.https
+	}
+	return w.http
+}
+
+// masked takes the credentials out of URLs, for messages.
+func masked(text string) string {
+	var b strings.Builder
+	for {
+		before, after, ok := strings.Cut(text, "://")
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		b.WriteString("://")
+		end := strings.IndexAny(after, " \t\"',;/")
+		if end < 0 {
+			end = len(after)
+		}
+		if at := strings.LastIndexByte(after[:end], '@'); at >= 0 {
+			b.WriteString(secret.Shown + "@")
+			after = after[at+1:]
+		}
+		text = after
+	}
+}
+
+// holdsCredentials reports whether a text must not be shown.
+func holdsCredentials(text string) bool {
+	return masked(text) != text || strings.Contains(text, "proxy_password") ||
+		strings.Contains(text, "proxy-user")
+}
