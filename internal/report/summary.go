@@ -2,8 +2,9 @@ package report
 
 import (
 	"fmt"
-	"strings"
 	"time"
+
+	"github.com/runai-prep/runai-prep/inventory"
 )
 
 // checked counts what was looked at: "41 things checked on 16 hosts, 38 as wanted."
@@ -156,10 +157,7 @@ func (t *tally) add(h Host, state string) {
 }
 
 // hostList is names in few words, safe to print.
-func hostList(names []string) string { return safe(compact(names)) }
-
-// compact is to become inventory.Compact.
-func compact(names []string) string { return strings.Join(names, ", ") }
+func hostList(names []string) string { return safe(inventory.Compact(names)) }
 
 // count is "1 host" or "14 hosts".
 func count(n int, noun string) string {
