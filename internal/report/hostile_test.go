@@ -199,6 +199,28 @@ func TestNothingSecretShows(t *testing.T) {
 	}
 }
 
+func TestPasswordsInAHostsFilesDoNotShow(t *testing.T) {
+	for in, want := range map[string]string{
+		`Acquire::http::Proxy "http://bob:s3/cr@et@p:3128";`: `Acquire::http::Proxy "http://(sensitive)@p:3128";`,
+		"https_proxy=http://p:3128 # ask ops@example.com":    "https_proxy=http://p:3128 # ask ops@example.com",
+		`Acquire::http::Proxy "http://bob:s3cret@p:3128";`:   `Acquire::http::Proxy "http://(sensitive)@p:3128";`,
+		"proxy_password = s3cret":                            "proxy_password = (sensitive)",
+		"//srv/x /mnt cifs user=a,password=s3cret,vers=3 0":  "//srv/x /mnt cifs user=a,password=(sensitive),vers=3 0",
+		"//srv/x /mnt cifs user=a,pass=s3cret 0":             "//srv/x /mnt cifs user=a,pass=(sensitive) 0",
+		"# <dump> <pass>":                                    "# <dump> <pass>",
+		"bypass=10":                                          "bypass=10",
+		"nas:/export@1 /mnt nfs hard 0 0":                    "nas:/export@1 /mnt nfs hard 0 0",
+		"ssh ops@jump":                                       "ssh ops@jump",
+	} {
+		if got := redact(in); got != want {
+			t.Errorf("%s\ngot  %s\nwant %s", in, got, want)
+		}
+		if got := redact(redact(in)); got != redact(in) {
+			t.Errorf("%s: not the same twice: %s", in, got)
+		}
+	}
+}
+
 func TestMetricsParse(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.prom")
 	if err := WriteMetrics(path, hostile("a\"b\\\n\xff", "pending")); err != nil {

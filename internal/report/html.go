@@ -49,7 +49,7 @@ type htmlGroup struct {
 	Hint                        string
 	New                         bool
 	Wrong, Right                []htmlRow
-	Open                        bool
+	Wanted                      int // findings in Right, which holds alike ones once
 }
 
 type htmlRow struct {
@@ -120,7 +120,6 @@ func htmlOf(g group) htmlGroup {
 	h := htmlGroup{
 		Status: g.status, Hosts: hostList(g.names), Count: count(len(g.names), "host"),
 		Roles: safe(strings.Join(g.roles, ", ")), Error: safeLines(g.err), Hint: safe(g.hint), New: g.isNew,
-		Open: g.status != Settled,
 	}
 	for _, it := range g.items {
 		row := htmlRow{
@@ -138,6 +137,7 @@ func htmlOf(g group) htmlGroup {
 			h.Wrong = append(h.Wrong, row)
 		} else {
 			h.Right = append(h.Right, row)
+			h.Wanted += len(it.subjects)
 		}
 	}
 	return h

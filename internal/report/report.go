@@ -88,8 +88,8 @@ type Summary struct {
 	Failed      int `json:"failed"`
 }
 
-// From is a task's finding as results show it. Credentials that a host keeps
-// in a URL ("http://user:password@proxy") are taken out of what it shows.
+// From is a task's finding as results show it. Passwords that a host keeps in
+// its files ("http://user:password@proxy") are taken out.
 func From(task string, f tasks.Finding) Finding {
 	steps := make([]string, len(f.Steps))
 	for i, s := range f.Steps {

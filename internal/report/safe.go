@@ -61,13 +61,17 @@ func safeLines(s string) []string {
 	return lines
 }
 
-var credentials = regexp.MustCompile(`://[^\s/@"']*@`)
+var (
+	// "http://user:password@proxy", whatever the password holds
+	inURL = regexp.MustCompile(`://[^\s"']*@`)
+	// "proxy_password = x" of dnf.conf, "user=a,password=x" of a CIFS line in fstab
+	assigned = regexp.MustCompile(`(?i)([\w.-]*(?:password|passwd|passphrase|secret|token)|\bpass)(\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;"']+)`)
+)
 
-// redact takes credentials out of URLs. Secrets of the inventory are a type
-// and never come here; these are what a host had lying about in a file.
+// redact takes passwords out of what a host had lying about in its files.
+// Secrets of the inventory never come here, they are a type; these nobody told
+// us of, and a diff shows the lines around a change.
 func redact(s string) string {
-	if !strings.Contains(s, "@") {
-		return s
-	}
-	return credentials.ReplaceAllString(s, "://"+secret.Shown+"@")
+	s = inURL.ReplaceAllLiteralString(s, "://"+secret.Shown+"@")
+	return assigned.ReplaceAllString(s, "${1}${2}"+secret.Shown)
 }
