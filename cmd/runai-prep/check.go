@@ -36,7 +36,7 @@ func (a *app) check() *cobra.Command {
 				return err
 			}
 			r := e.conclude(c.Context(), a.look(c.Context(), e, false))
-			report.Drift(last, &r)
+			report.Compare(last, &r)
 			if err := a.write(r); err != nil {
 				return err
 			}
@@ -48,7 +48,7 @@ func (a *app) check() *cobra.Command {
 					return fmt.Errorf("write the metrics: %w", err)
 				}
 			}
-			if notify != "" && hasNew(r) {
+			if notify != "" && r.HasNew() {
 				if err := post(c.Context(), notify, r); err != nil {
 					return fmt.Errorf("notify: %w", err)
 				}
@@ -70,13 +70,6 @@ func (a *app) check() *cobra.Command {
 	c.Flags().StringVar(&metrics, "metrics-file", "", "write metrics for node_exporter's textfile collector to `FILE`")
 	c.Flags().StringVar(&notify, "notify", "", "POST the JSON result to `URL` when something is newly wrong")
 	return c
-}
-
-// hasNew reports whether something is wrong that was not at the last check.
-func hasNew(r report.Result) bool {
-	return slices.ContainsFunc(r.Hosts, func(h report.Host) bool {
-		return h.New || slices.ContainsFunc(h.Findings, func(f report.Finding) bool { return f.New })
-	})
 }
 
 // post sends the JSON result to a webhook.

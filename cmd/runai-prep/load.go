@@ -35,7 +35,9 @@ func (a *app) diagnose(inv *inventory.Inventory, diags hcl.Diagnostics) error {
 	if inv != nil {
 		files = inv.Files
 	}
-	inventory.WriteDiagnostics(a.stderr, files, diags, a.width(a.stderr), a.colour(a.stderr))
+	if err := inventory.WriteDiagnostics(a.stderr, files, diags, uint(a.width(a.stderr)), a.colour(a.stderr)); err != nil {
+		return err
+	}
 	if diags.HasErrors() {
 		return exitCode(1)
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,12 +47,16 @@ func (a *app) savePlan(path string, e *expedition, visits []*fleet.Visit) error 
 	if err != nil {
 		return err
 	}
+	isSensitive := func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(e.inv.Sensitive, name)
+	}
 	p := fleet.SavedPlan{
 		Created:   time.Now().UTC(),
 		Version:   buildVersion(),
 		Inventory: inv,
 		Limit:     a.common.limit,
-		Vars:      e.inv.PlainVars(a.common.vars),
+		Vars:      slices.DeleteFunc(slices.Clone(a.common.vars), isSensitive),
 		Hosts:     fleet.Fingerprints(visits),
 	}
 	for _, t := range e.fleet.Tasks {

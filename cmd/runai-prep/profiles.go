@@ -17,7 +17,7 @@ func (a *app) profiles() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 			for _, p := range inventory.Profiles() {
-				fmt.Fprintf(w, "%s\t%s\n", p.Name, p.Description)
+				fmt.Fprintf(w, "%s\t%s\n", p.Name, p.Title)
 			}
 			return w.Flush()
 		},
