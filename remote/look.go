@@ -2,7 +2,15 @@ package remote
 
 import (
 	"context"
+	"fmt"
 	"time"
+)
+
+// Bounds of what one look may print.
+const (
+	maxSection = 1 << 20
+	maxLook    = 8 << 20
+	maxStderr  = 64 << 10 // the rest is dropped, it is for people
 )
 
 // A Probe is read-only POSIX sh that prints what it sees. It fails when it
@@ -31,5 +39,48 @@ type Section struct {
 // put before them: functions that they share. A probe that hangs or fails
 // spoils its own section alone; an error means that there are no sections.
 func (c *Conn) Look(ctx context.Context, prelude string, probes []Probe) ([]Section, error) {
-	panic("not yet written")
+	sections := make([]Section, len(probes))
+	for i, p := range probes {
+		sections[i].Name = p.Name
+	}
+	room := maxLook
+	for next := 0; next < len(probes); {
+		done, err := c.lookFrom(ctx, prelude, probes, sections, next, &room)
+		next = done
+		if err == nil && room < 0 {
+			err = fmt.Errorf("output over %d MiB in all", maxLook>>20)
+		}
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil || next == 0 {
+			return nil, err
+		}
+		// What was seen was seen.
+		for i := next; i < len(sections); i++ {
+			sections[i].Failure = "connection lost"
+			if !c.isLost() {
+				sections[i].Failure = Safe(err.Error())
+			}
+		}
+		break
+	}
+	return sections, nil
 }
+
+// lookFrom runs the probes from the given one on, in one exec, and returns the
+// first that is still to be run.
+func (c *Conn) lookFrom(ctx context.Context, prelude string, probes []Probe, sections []Section, first int, room *int) (int, error) {
+	var jobs []job
+	for i := first; i < len(probes); i++ {
+		jobs = append(jobs, job{script: probes[i].Script, timeout: orDefault(probes[i].Timeout, 10*time.Second)})
+	}
+	b := &batch{prelude: prelude, jobs: jobs, room: room, limit: maxSection, spare: 10 * time.Second}
+	err := b.run(ctx, c)
+	for i := range b.results {
+		r := &b.results[i]
+		sections[first+i] = Section{Name: probes[first+i].Name, Out: text(r.out), Err: Safe(string(r.errs)), Exit: r.exit, Failure: r.failure}
+	}
+	return first + len(b.results), err
+}
+

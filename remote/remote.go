@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/runai-prep/runai-prep/internal/secret"
@@ -41,14 +42,22 @@ type Sudo struct {
 }
 
 // A Dialer opens connections. One serves a whole run: connections to bastions
-// are shared and the dials through each are limited.
+// are shared and the dials through each are limited. The zero value is ready.
 type Dialer struct {
 	// ConfigFile is the ssh_config that is honoured; empty: ~/.ssh/config.
 	// os.DevNull: none.
 	ConfigFile string
 	// Prompt asks a person for the passphrase of a key; nil: nobody is there.
+	// Never called twice at once for one key.
 	Prompt func(ctx context.Context, question string) (secret.Text, error)
 	Log    *slog.Logger // nil: none
+
+	configOnce sync.Once
+	configRead *configFile
+	keysMu     sync.Mutex
+	keys       map[string]*keyFile // by path
+	ring       keyring
+	hops       hops
 }
 
 // A Stage is a part of the way to a host's answer.
@@ -90,20 +99,15 @@ func (e *CommandError) Error() string {
 	return fmt.Sprintf("%s: %s: %s", e.Title, e.Reason, e.Stderr)
 }
 
-// A Conn is an authenticated connection to one host.
-type Conn struct{}
+// A Conn is an authenticated connection to one host. Its methods may be called
+// from several goroutines at once.
+type Conn struct {
+	dialer *Dialer
+	target Target // with the user that was decided on
+	route  route
 
-// Dial connects to t, through its bastions, and authenticates.
-func (d *Dialer) Dial(ctx context.Context, t Target) (*Conn, error) { panic("not yet written") }
-
-// Address is where the connection went, as host:port.
-func (c *Conn) Address() string { panic("not yet written") }
-
-// Do carries out one step and returns when it is done.
-func (c *Conn) Do(ctx context.Context, s Step) error { panic("not yet written") }
-
-// Close ends the connection and everything that runs through it.
-func (c *Conn) Close() error { panic("not yet written") }
-
-// Close ends the connections to bastions.
-func (d *Dialer) Close() error { panic("not yet written") }
+	mu     sync.Mutex
+	link   *link // another one after a reboot
+	way    elevation
+	noSFTP bool // the host's sftp-server was tried in vain
+}

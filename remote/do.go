@@ -1,0 +1,73 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// maxOutput is how much of a step's output is kept, the end of it.
+const maxOutput = 16 << 10
+
+// maxShown is how much of it an error shows.
+const maxShown = 2 << 10
+
+// Do carries out one step and returns when it is done. A step that the host
+// refused is a *CommandError; an *Error is about the connection or sudo, and
+// then how far the step got is not known.
+func (c *Conn) Do(ctx context.Context, s Step) error {
+	switch {
+	case s.Run != nil:
+		_, err := c.shell(ctx, s.Title, s.Run.Script, orDefault(s.Run.Timeout, time.Minute))
+		return err
+	case s.Write != nil:
+		return c.write(ctx, s.Title, s.Write)
+	case s.Remove != nil:
+		return c.remove(ctx, s.Title, s.Remove)
+	case s.Install != nil:
+		return c.install(ctx, s.Title, s.Install)
+	case s.Reboot != nil:
+		return c.reboot(ctx, s.Title, s.Reboot)
+	}
+	return fmt.Errorf("%s: the step says nothing to do", s.Title)
+}
+
+// shell runs a script as root, under the deadline on both ends, and returns
+// the end of its standard output.
+func (c *Conn) shell(ctx context.Context, title, script string, limit time.Duration) (string, error) {
+	b := &batch{
+		jobs:    []job{{script, limit}},
+		limit:   maxOutput,
+		tail:    true,
+		gently:  true,
+		patient: 7 * time.Second, // the host's own deadline comes first, and its -k 5
+	}
+	if err := b.run(ctx, c); err != nil {
+		return "", fmt.Errorf("%s: %w", title, err)
+	}
+	if len(b.results) == 0 {
+		return "", fmt.Errorf("%s: %w", title, errors.New("the host did not run it"))
+	}
+	r := b.results[0]
+	switch {
+	case r.killed:
+		return "", commandError(title, r, -1, "killed after "+limit.String())
+	case r.failure != "":
+		return "", commandError(title, r, -1, r.failure)
+	case r.exit != 0:
+		return "", commandError(title, r, r.exit, fmt.Sprintf("exit status %d", r.exit))
+	}
+	return text(r.out), nil
+}
+
+// commandError shows what the command said of its failure: what it wrote to
+// stderr, else the end of what it printed.
+func commandError(title string, r result, exit int, reason string) *CommandError {
+	said := strings.TrimSpace(string(r.errs))
+	if said == "" {
+		said = string(r.out)
+	}
+	return &CommandError{Title: title, Exit: exit, Reason: reason, Stderr: tail(Safe(said), maxShown)}
+}

@@ -1,0 +1,92 @@
+package remote
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+func TestLookAsEveryKindOfUser(t *testing.T) {
+	s := startSSHD(t, sshdOptions{setup: "ln -s /bin/busybox /etc/busybox; printf '#!/bin/busybox sh\\nexec /bin/busybox sh \"$@\"\\n' >/etc/busybox-sh; chmod 755 /etc/busybox-sh; sed -i s,/bin/busybox-sh,/etc/busybox-sh, /etc/passwd"})
+	for _, c := range []struct{ user, sudoPassword string }{
+		{"root", ""}, {"toor", ""}, {"ops", ""}, {"ops", "not asked for"}, {"pw", password}, {"needstty", password},
+		{"csh", ""}, {"fish", password}, {"noisy", ""}, {"busy", ""},
+	} {
+		t.Run(c.user+"/"+c.sudoPassword, func(t *testing.T) {
+			conn := dial(t, newDialer(t), withSudoPassword(s.target(t, c.user), c.sudoPassword))
+			sections, err := conn.Look(context.Background(), "hello() { echo \"hello $1\"; }\n", []Probe{
+				{Name: "who", Script: "hello world; id -u; echo oops >&2; exit 3"},
+				{Name: "raw", Script: "printf 'a\\tb\\r\\n\\n'"},
+				{Name: "syntax", Script: "if then ("},
+				{Name: "stdin", Script: "cat; umask; pwd; echo $LC_ALL"},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := []Section{
+				{Name: "who", Out: "hello world\n0\n", Err: "oops\n", Exit: 3},
+				{Name: "raw", Out: "a\tb\r\n\n"},
+				{Name: "syntax", Exit: 2},
+				{Name: "stdin", Out: "0022\n/\nC\n"},
+			}
+			for i, w := range want {
+				got := sections[i]
+				if conn.elevation().pty {
+					w.Err = "" // a terminal has one stream
+				} else if w.Name == "syntax" && got.Err == "" {
+					t.Error("no word about the syntax error")
+				}
+				if w.Name == "syntax" {
+					got.Err = ""
+					if got.Exit == 0 {
+						t.Error("a syntax error exits 0")
+					}
+					got.Exit = 2
+				}
+				if got != w {
+					t.Errorf("got  %+v\nwant %+v", got, w)
+				}
+			}
+		})
+	}
+}
+
+func TestHungSectionSpoilsItselfAlone(t *testing.T) {
+	s := startSSHD(t, sshdOptions{})
+	conn := dial(t, newDialer(t), s.target(t, "ops"))
+	begun := time.Now()
+	sections, err := conn.Look(context.Background(), "", []Probe{
+		{Name: "a", Script: "echo a"},
+		{Name: "hangs", Script: "echo some; sleep 4711", Timeout: time.Second},
+		{Name: "c", Script: "echo c"},
+		{Name: "kills", Script: "echo here; kill -9 $$; exit"},
+		{Name: "floods", Script: "while :; do echo flood flood flood flood flood flood; done"},
+		{Name: "f", Script: "echo f"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range []Section{
+		{Name: "a", Out: "a\n"},
+		{Name: "hangs", Out: "some\n", Failure: "no answer within 1s"},
+		{Name: "c", Out: "c\n"},
+		{Name: "kills", Out: "here\n", Failure: "its shell ended early: exit status 137"},
+		{Name: "floods", Failure: "output over 1 MiB"},
+		{Name: "f", Out: "f\n"},
+	} {
+		got := sections[i]
+		if got.Name == "floods" {
+			if len(got.Out) != maxSection {
+				t.Errorf("kept %d bytes of the flood", len(got.Out))
+			}
+			got.Out = ""
+		}
+		if got != w {
+			t.Errorf("got  %+v\nwant %+v", got, w)
+		}
+	}
+	t.Logf("took %v", time.Since(begun))
+	for _, p := range s.processes(t) {
+		t.Log(p)
+	}
+}

@@ -1,0 +1,95 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+const bootID = "read -r b </proc/sys/kernel/random/boot_id && echo \"$b\""
+
+// rebootScript answers before the host goes down where it can.
+const rebootScript = `if command -v systemctl >/dev/null 2>&1; then systemctl reboot; else reboot; fi`
+
+// reboot restarts the host and comes back to it: done is when it answers with
+// another boot id, not when it first answers, for the old sshd goes on for a
+// while. The connection is the same Conn afterwards.
+func (c *Conn) reboot(ctx context.Context, title string, r *Reboot) error {
+	limit := orDefault(r.Timeout, 15*time.Minute)
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, errRebootTimeout)
+	defer cancel()
+
+	before, err := c.boot(ctx, title)
+	if err != nil {
+		return err
+	}
+	_, err = c.shell(ctx, title, rebootScript, time.Minute)
+	var failed *CommandError
+	if errors.As(err, &failed) && failed.Exit > 0 && !strings.Contains(failed.Stderr, "Connection reset") &&
+		!strings.Contains(failed.Stderr, "Transport endpoint") {
+		return err
+	}
+	if err != nil && ctx.Err() != nil || stageIs(err, SudoStage) {
+		return err
+	}
+	// Else the host went down under the command, which is what was asked for.
+	c.current().close()
+
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval, wait.Multiplier = 500*time.Millisecond, 5*time.Second, 1.3
+	var last error
+	_, err = backoff.Retry(ctx, func() (struct{}, error) {
+		last = c.comeBack(ctx, title, before)
+		if stageIs(last, HostKey) {
+			return struct{}{}, backoff.Permanent(last)
+		}
+		return struct{}{}, last
+	}, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(0))
+	if err != nil && errors.Is(context.Cause(ctx), errRebootTimeout) {
+		return &CommandError{Title: title, Exit: -1, Reason: "the host was not back within " + limit.String(), Stderr: Safe(last.Error())}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", title, err)
+	}
+	return nil
+}
+
+var errRebootTimeout = errors.New("the host was not back in time")
+
+// comeBack connects anew and looks whether this is another boot.
+func (c *Conn) comeBack(ctx context.Context, title, before string) error {
+	l, err := c.dialer.connect(ctx, c.route)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.link = l
+	c.mu.Unlock()
+	// A host that is going down may not answer any more.
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	now, err := c.boot(ctx, title)
+	if err == nil && now == before {
+		err = errors.New("it has not gone down yet")
+	}
+	if err != nil {
+		l.close()
+	}
+	return err
+}
+
+func (c *Conn) boot(ctx context.Context, title string) (string, error) {
+	out, err := c.shell(ctx, title, bootID, 10*time.Second)
+	if err != nil {
+		return "", err
+	}
+	id := strings.TrimSpace(out)
+	if id == "" || len(id) > 64 {
+		return "", fmt.Errorf("%s: the host's boot id is %q", title, Safe(tail(id, 64)))
+	}
+	return id, nil
+}
