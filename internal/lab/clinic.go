@@ -1,0 +1,182 @@
+package lab
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// A patient is a practice host before it is started: what is wrong with it,
+// and the comment of the inventory that says so.
+type patient struct {
+	name, illness string
+	role          string
+	groups        []string
+	spec          spec
+	infect        func(*Machine)
+	unplugged     bool // nobody listens at its port
+	impostor      bool // known_hosts has another key for it
+
+	port int           // known when it is started
+	key  ssh.PublicKey // its host key
+}
+
+// What the clinic's inventory wishes and its world has.
+const (
+	nasName   = "nas.example.com"
+	nasExport = "/export/data"
+	oldNAS    = "10.77.0.9"
+	proxyURL  = "http://proxy.example.com:3128"
+	oldProxy  = "http://old-proxy.example.com:8080"
+	mountPath = "/mnt/data"
+	password  = "practice"
+)
+
+// newWorld is what is around the machines, and the systems they can run.
+func newWorld() (*world, map[string]distro, error) {
+	w := &world{
+		images: map[string]*image{},
+		servers: map[string]map[string]bool{
+			"10.77.0.5": {nasExport: true, "/export/scratch": true},
+			oldNAS:      {"/data": true},
+		},
+		hosts: map[string]string{
+			nasName: "10.77.0.5", "proxy.example.com": "10.77.0.3", "old-proxy.example.com": "10.77.0.2",
+			"deb.debian.org": "10.77.0.4", "archive.ubuntu.com": "10.77.0.4",
+		},
+		proxies: map[string]bool{"proxy.example.com:3128": true},
+	}
+	all := map[string]distro{}
+	for _, d := range distros() {
+		im, err := loadImage(&d)
+		if err != nil {
+			return nil, nil, err
+		}
+		w.images[d.name], all[d.name] = im, d
+	}
+	return w, all, nil
+}
+
+func machineSpec(d distro, n int) spec {
+	return spec{distro: d, cpus: 16, memory: 67_108_864_000, disk: 500 << 30, user: "ops", address: fmt.Sprintf("10.77.1.%d", n%250+1)}
+}
+
+// healthy are n hosts with nothing wrong: the runtime is there, and what the
+// inventory wishes is not yet.
+func healthy(all map[string]distro, n int) []patient {
+	width := len(fmt.Sprint(n))
+	var list []patient
+	for i := range n {
+		d := all["debian-12"]
+		if i%2 == 1 {
+			d = all["ubuntu-22.04"]
+		}
+		list = append(list, patient{name: fmt.Sprintf("gpu-%0*d", max(width, 2), i+1), illness: "healthy", role: "gpu", spec: machineSpec(d, i), infect: withRuntime})
+	}
+	return list
+}
+
+func withRuntime(m *Machine) { m.install("containerd") }
+
+// clinic is the fleet to practise on: each host has an illness of its own.
+func clinic(all map[string]distro) []patient {
+	debian, ubuntu := all["debian-12"], all["ubuntu-22.04"]
+	list := []patient{
+		{name: "gpu-01", illness: "healthy", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(debian, 1),
+			infect: func(m *Machine) { withRuntime(m); m.install("nfs-common"); mountedByHand(m) }},
+		{name: "gpu-02", illness: "no NFS mount, and no NFS client", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(ubuntu, 2),
+			infect: withRuntime},
+		{name: "gpu-03", illness: "wrong proxy in /etc/environment and in containerd's drop-in", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(debian, 3),
+			infect: wrongProxy},
+		{name: "gpu-04", illness: "an NVIDIA driver of 2018", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(ubuntu, 4),
+			infect: oldDriver},
+		{name: "gpu-05", illness: "mounts the old NAS, and fstab still names it", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 5),
+			infect: staleMount},
+		{name: "gpu-06", illness: "sudo asks for a password", role: "gpu", groups: []string{"rack-b", "locked"}, spec: machineSpec(ubuntu, 6),
+			infect: withRuntime},
+		{name: "gpu-07", illness: "slow: every answer takes a fifth of a second longer", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 7),
+			infect: withRuntime},
+		{name: "gpu-08", illness: "unreachable: nobody listens", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 8), unplugged: true},
+		{name: "gpu-09", illness: "another host key than known_hosts has", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 9), impostor: true},
+		{name: "cpu-01", illness: "too little memory", role: "cpu", spec: machineSpec(ubuntu, 10), infect: withRuntime},
+	}
+	for i := range list {
+		s := &list[i].spec
+		switch list[i].name {
+		case "gpu-06":
+			s.sudo, s.secret = sudoPassword, password
+		case "gpu-07":
+			s.latency = 200 * time.Millisecond
+		case "cpu-01":
+			s.memory = 2_050_000 * 1024
+			s.cpus = 8
+		}
+	}
+	return list
+}
+
+// mountedByHand is a host on which somebody did by hand what the inventory wishes
+// of NFS.
+func mountedByHand(m *Machine) {
+	fstab, _ := m.ReadFile("/etc/fstab")
+	m.put("/etc/fstab", fstab+nasName+":"+nasExport+" "+mountPath+" nfs _netdev,nofail,vers=4.2 0 0\n")
+}
+
+func wrongProxy(m *Machine) {
+	withRuntime(m)
+	environment, _ := m.ReadFile("/etc/environment")
+	m.put("/etc/environment", environment+"http_proxy="+oldProxy+"\nhttps_proxy="+oldProxy+"\n")
+	m.put("/etc/systemd/system/containerd.service.d/proxy.conf",
+		"[Service]\nEnvironment=\"HTTP_PROXY="+oldProxy+"\" \"HTTPS_PROXY="+oldProxy+"\"\nEnvironment=NO_PROXY=localhost\n")
+}
+
+func oldDriver(m *Machine) {
+	withRuntime(m)
+	m.installOldDriver("384.59")
+}
+
+func staleMount(m *Machine) {
+	withRuntime(m)
+	m.install("nfs-common")
+	fstab, _ := m.ReadFile("/etc/fstab")
+	m.put("/etc/fstab", fstab+"# data for training, ticket 4711\n"+oldNAS+":/data "+mountPath+" nfs defaults,_netdev 0 0\n")
+}
+
+// installOldDriver makes a driver seem to be loaded.
+func (m *Machine) installOldDriver(version string) {
+	m.must(m.WriteFile("/usr/bin/nvidia-smi", elf+"nvidia-smi", 0o755))
+	m.must(m.WriteFile("/usr/lib/modules/"+m.spec.distro.kernel+"/updates/dkms/nvidia.ko", elf+"module", 0o644))
+	m.mu.Lock()
+	m.packages["nvidia-384"] = version + "-0ubuntu1"
+	m.packages["nvidia-kernel"] = version
+	m.mu.Unlock()
+	m.kernelFile("/proc/driver/nvidia/version", "NVRM version: NVIDIA UNIX x86_64 Kernel Module  "+version+"  Wed Jul 19 23:53:34 PDT 2017\nGCC version:  gcc version 11.4.0\n")
+	m.spec.distro.modules = append(append([]string{}, m.spec.distro.modules...), "nvidia", "nvidia_uvm")
+}
+
+// kernelFile adds a file to /proc or /sys of this machine alone.
+func (m *Machine) kernelFile(name, text string) {
+	m.fs.mu.Lock()
+	defer m.fs.mu.Unlock()
+	top := m.fs.topAt("/" + firstPart(name))
+	m.fs.own(&top.root)
+	n := top.root
+	parts := splitPath(name)[1:]
+	for i, part := range parts {
+		next := n.kids[part]
+		switch {
+		case next == nil && i < len(parts)-1:
+			m.fs.ino++
+			next = &node{owner: m.fs, mode: dirMode, ino: m.fs.ino, kids: map[string]*node{}, show: aDirectory}
+		case next == nil:
+			m.fs.ino++
+			next = &node{owner: m.fs, mode: 0o444, ino: m.fs.ino}
+			next.show = func(*Machine) string { return text }
+		case next.owner != m.fs:
+			next = next.clone(m.fs)
+		}
+		n.kids[part] = next
+		n = next
+	}
+}

@@ -1,0 +1,27 @@
+// Package lab is the embedded practice fleet behind runai-prep lab, demos,
+// script tests and fleet-size tests: hosts that live in the memory of this
+// process and are reached over real SSH on loopback.
+//
+// A practice host runs the very scripts that a real one would, in mvdan.cc/sh,
+// over a filesystem, a package database, units and mounts of its own. Nothing
+// of the real machine can be reached from it.
+//
+// Where things are:
+//
+//	fleet.go      Config, Start, Fleet; inventory.go the inventory it writes
+//	clinic.go     which hosts there are, and what is wrong with each
+//	machine.go    a host: its state, processes, what a person at its console can do
+//	server.go     its sshd; session.go one program over it; sftp.go its files
+//	shell.go      /bin/sh on the interpreter; rewrite.go what makes it dash;
+//	              builtins.go those that the interpreter lacks
+//	process.go    a running program; programs.go which there are, and where
+//	filesystem.go the tree, node.go its nodes, file.go open files
+//	image.go      the disk of a fresh host; kernel.go its /proc and /sys; distro.go per distribution
+//	mounts.go, units.go, packages.go
+//	              fstab and NFS, systemd, apt and dpkg
+//
+// What is imitated is what our scripts use, down to messages and exit
+// statuses. A program or an option that is not there fails as on a host that
+// lacks it, and is listed by Machine.Missing, so that a test can insist that
+// nothing was missing.
+package lab

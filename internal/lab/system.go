@@ -1,0 +1,579 @@
+package lab
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func randomBytes(b []byte) (int, error) { return rand.Read(b) }
+
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// test is test(1), for those who do not run it in a shell.
+func test(p *process) int {
+	words := make([]string, len(p.args))
+	for i, a := range p.args {
+		words[i] = quote(a)
+	}
+	words[0] = path.Base(p.args[0])
+	inner := p.child(p.ctx, []string{"sh"})
+	defer inner.exit()
+	return inner.interpret("sh", strings.NewReader(strings.Join(words, " ")), nil, nil)
+}
+
+func id(p *process) int {
+	user, group := p.names(p.cred.uid, p.cred.gid)
+	switch path.Base(p.args[0]) {
+	case "whoami":
+		p.println(user)
+		return 0
+	case "groups":
+		p.println(group)
+		return 0
+	}
+	set, args, unknown := permuted(p.args[1:], "-u -g -n -G -r", "")
+	if unknown != "" {
+		return p.usage(unknown)
+	}
+	uid, gid := int(p.cred.uid), int(p.cred.gid)
+	if len(args) > 0 {
+		n, ok := p.machine.lookupID("/etc/passwd", args[0])
+		if !ok {
+			return p.fail(1, "‘%s’: no such user", args[0])
+		}
+		uid, gid = n, n
+		user, group = p.names(uint32(n), uint32(n))
+	}
+	switch named := isSet(set, "-n"); {
+	case isSet(set, "-u") && named:
+		p.println(user)
+	case isSet(set, "-u"):
+		p.println(uid)
+	case isSet(set, "-g") && named, isSet(set, "-G") && named:
+		p.println(group)
+	case isSet(set, "-g"), isSet(set, "-G"):
+		p.println(gid)
+	default:
+		p.printf("uid=%d(%s) gid=%d(%s) groups=%d(%s)\n", uid, user, gid, group, gid, group)
+	}
+	return 0
+}
+
+func uname(p *process) int {
+	if path.Base(p.args[0]) == "arch" {
+		p.println("x86_64")
+		return 0
+	}
+	set, _, unknown := permuted(p.args[1:], "-a -s -n -r -v -m -o -p -i", "")
+	if unknown != "" {
+		return p.usage(unknown)
+	}
+	_, build, _ := strings.Cut(p.machine.spec.distro.version, ") #")
+	var words []string
+	for _, part := range [][2]string{{"-s", "Linux"}, {"-n", p.machine.Name}, {"-r", p.machine.spec.distro.kernel}, {"-v", "#" + build}, {"-m", "x86_64"}, {"-o", "GNU/Linux"}} {
+		if isSet(set, part[0], "-a") || len(set) == 0 && part[0] == "-s" {
+			words = append(words, part[1])
+		}
+	}
+	p.println(strings.Join(words, " "))
+	return 0
+}
+
+func hostname(p *process) int {
+	set, args, unknown := permuted(p.args[1:], "-s -f -I -i", "")
+	if unknown != "" || len(args) > 0 {
+		return p.usage(unknown)
+	}
+	if isSet(set, "-I", "-i") {
+		p.println(p.machine.spec.address)
+		return 0
+	}
+	p.println(p.machine.Name)
+	return 0
+}
+
+func nproc(p *process) int {
+	p.println(p.machine.spec.cpus)
+	return 0
+}
+
+func date(p *process) int {
+	set, args, unknown := permuted(p.args[1:], "-u -R --utc", "-d --date")
+	if unknown != "" || isSet(set, "-d", "--date") {
+		return p.usage(unknown + "-d")
+	}
+	now := time.Now().UTC()
+	format := "+%a %b %e %H:%M:%S UTC %Y"
+	if len(args) > 0 {
+		format = args[0]
+	}
+	text, err := expandPercent(strings.TrimPrefix(format, "+"), func(c byte) (string, bool) {
+		layout, ok := map[byte]string{'a': "Mon", 'b': "Jan", 'e': "_2", 'd': "02", 'm': "01", 'Y': "2006", 'y': "06", 'H': "15", 'M': "04", 'S': "05",
+			'F': "2006-01-02", 'T': "15:04:05", 'Z': "MST", 'z': "-0700", 'j': "002"}[c]
+		switch c {
+		case 's':
+			return strconv.FormatInt(now.Unix(), 10), true
+		case 'N':
+			return fmt.Sprintf("%09d", now.Nanosecond()), true
+		case '%':
+			return "%", true
+		case 'n':
+			return "\n", true
+		}
+		return now.Format(layout), ok
+	})
+	if err != nil {
+		return p.lacks(err.Error())
+	}
+	p.println(text)
+	return 0
+}
+
+// seconds reads a duration of sleep(1) and timeout(1): "5", "0.2", "3m".
+func seconds(s string) (time.Duration, bool) {
+	unit := time.Second
+	if s != "" {
+		if u, ok := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}[s[len(s)-1]]; ok {
+			unit, s = u, s[:len(s)-1]
+		}
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || f < 0 || math.IsNaN(f) {
+		return 0, false
+	}
+	return time.Duration(min(f*float64(unit), float64(math.MaxInt64/2))), true
+}
+
+func sleep(p *process) int {
+	if len(p.args) < 2 {
+		return p.fail(1, "missing operand")
+	}
+	total := time.Duration(0)
+	for _, arg := range p.args[1:] {
+		d, ok := seconds(arg)
+		if !ok {
+			return p.fail(1, "invalid time interval ‘%s’", arg)
+		}
+		total += d
+	}
+	p.pause(total)
+	return 0
+}
+
+func env(p *process) int {
+	args := p.args[1:]
+	vars := map[string]string{}
+	for name, value := range p.env {
+		vars[name] = value
+	}
+	for len(args) > 0 {
+		name, value, ok := strings.Cut(args[0], "=")
+		switch {
+		case args[0] == "-i" || args[0] == "-":
+			clear(vars)
+		case args[0] == "-u" && len(args) > 1:
+			delete(vars, args[1])
+			args = args[1:]
+		case ok && !strings.HasPrefix(args[0], "-"):
+			vars[name] = value
+		case strings.HasPrefix(args[0], "-"):
+			return p.lacks(args[0])
+		default:
+			c := p.child(p.ctx, args)
+			defer c.exit()
+			c.env = vars
+			return c.start(func(format string, a ...any) {
+				_, why, _ := strings.Cut(fmt.Sprintf(format, a...), ": ")
+				if why == "not found" {
+					why = "No such file or directory"
+				}
+				fmt.Fprintf(p.stderr, "env: ‘%s’: %s\n", args[0], why)
+			})
+		}
+		args = args[1:]
+	}
+	p.env = vars
+	for _, v := range p.environ() {
+		p.println(v)
+	}
+	return 0
+}
+
+func killProgram(p *process) int {
+	args := p.args[1:]
+	sig, _ := findSignal("TERM")
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		name := args[0][1:]
+		args = args[1:]
+		if name == "-" {
+			break
+		}
+		if (name == "s" || name == "n") && len(args) > 0 {
+			name, args = args[0], args[1:]
+		}
+		if name == "l" {
+			for _, s := range signals {
+				p.println(s.name)
+			}
+			return 0
+		}
+		found, ok := findSignal(name)
+		if !ok {
+			return p.fail(2, "Illegal option -%s", name)
+		}
+		sig = found
+	}
+	status := 0
+	for _, arg := range args {
+		pid, err := strconv.Atoi(arg)
+		if err != nil {
+			status = p.fail(2, "Illegal number: %s", arg)
+			continue
+		}
+		found, allowed := p.machine.signal(p.cred, pid, sig)
+		switch {
+		case found == 0 && p.machine.unitOf(pid) == nil:
+			status = p.fail(1, "No such process")
+		case found > 0 && allowed == 0:
+			status = p.fail(1, "Operation not permitted")
+		}
+	}
+	return status
+}
+
+// timeout is timeout(1): its child and itself are a process group of their
+// own, which it ends.
+func timeout(p *process) int {
+	set, args, unknown := options(p.args[1:], "-f -v -p --foreground --preserve-status --verbose", "-k -s --kill-after --signal")
+	if unknown != "" {
+		return p.lacks(unknown)
+	}
+	if len(args) < 2 {
+		return p.fail(125, "missing operand")
+	}
+	limit, ok := seconds(args[0])
+	if !ok {
+		return p.fail(125, "invalid time interval ‘%s’", args[0])
+	}
+	sig, _ := findSignal("TERM")
+	if s := set["-s"] + set["--signal"]; s != "" {
+		if sig, ok = findSignal(s); !ok {
+			return p.fail(125, "%s: invalid signal", s)
+		}
+	}
+	if !isSet(set, "-f", "--foreground") {
+		p.group = p.pid
+	}
+	ctx, cancel := p.ctx, context.CancelFunc(func() {})
+	if limit > 0 {
+		ctx, cancel = context.WithTimeoutCause(p.ctx, limit, sig)
+	}
+	defer cancel()
+	c := p.child(ctx, args[1:])
+	defer c.exit()
+	status := c.start(func(format string, a ...any) {
+		fmt.Fprintf(p.stderr, "timeout: failed to run command ‘%s’: No such file or directory\n", args[1])
+	})
+	if ctx.Err() != nil && p.ctx.Err() == nil {
+		if isSet(set, "-p", "--preserve-status") || sig.name == "KILL" {
+			return 128 + sig.number
+		}
+		return 124
+	}
+	return status
+}
+
+// detached is setsid and nohup: the command outlives the session that
+// started it.
+func detached(p *process) int {
+	_, args, unknown := options(p.args[1:], "-f -w -c --fork --wait", "")
+	if unknown != "" || len(args) == 0 {
+		return p.lacks(unknown)
+	}
+	c := p.child(p.machine.life(), args)
+	c.group = c.pid
+	c.done = make(chan struct{})
+	p.session.jobs.Add(1)
+	work := func() int {
+		defer c.exit()
+		status := c.start(func(format string, a ...any) { p.fail(127, format, a...) })
+		c.end(status)
+		return status
+	}
+	if slices.Contains(p.args, "-f") || slices.Contains(p.args, "--fork") {
+		go work()
+		return 0
+	}
+	return work()
+}
+
+func nice(p *process) int {
+	_, args, unknown := options(p.args[1:], "-t", "-n -c")
+	if unknown != "" || len(args) == 0 {
+		return p.lacks(unknown)
+	}
+	return p.run(p.ctx, args)
+}
+
+func which(p *process) int {
+	status := 0
+	for _, name := range p.args[1:] {
+		file, s := p.machine.lookPath(p.cred, p.dir, p.getenv("PATH"), name)
+		if s != 0 {
+			status = 1
+			continue
+		}
+		p.println(file)
+	}
+	return status
+}
+
+func getent(p *process) int {
+	if len(p.args) < 2 {
+		return p.lacks("without a database")
+	}
+	status := 0
+	switch database := p.args[1]; database {
+	case "passwd", "group":
+		text, _ := p.machine.ReadFile("/etc/" + database)
+		for _, key := range p.args[2:] {
+			found := false
+			for line := range strings.Lines(text) {
+				if f := strings.Split(line, ":"); f[0] == key || len(f) > 2 && f[2] == key {
+					p.print(line)
+					found = true
+				}
+			}
+			if !found {
+				status = 2
+			}
+		}
+	case "hosts", "ahosts", "ahostsv4":
+		for _, key := range p.args[2:] {
+			address := p.machine.resolve(key)
+			if address == "" {
+				status = 2
+				continue
+			}
+			p.printf("%-15s %s\n", address, key)
+		}
+	default:
+		return p.lacks(database)
+	}
+	return status
+}
+
+func lsmod(p *process) int {
+	p.println("Module                  Size  Used by")
+	for line := range strings.Lines(p.machine.procModules()) {
+		f := strings.Fields(line)
+		p.printf("%-19s %8s  %s\n", f[0], f[1], f[2])
+	}
+	return 0
+}
+
+// modulePath is where a module lies for the running kernel; "" if nowhere.
+func (m *Machine) modulePath(name string) string {
+	name = strings.ReplaceAll(name, "-", "_")
+	top := "/usr/lib/modules/" + m.spec.distro.kernel
+	var look func(string) string
+	look = func(dir string) string {
+		entries, _ := m.fs.readDir(root, dir)
+		for _, e := range entries {
+			if e.IsDir() {
+				if found := look(dir + "/" + e.name); found != "" {
+					return found
+				}
+			} else if e.name == name+".ko" {
+				return strings.TrimPrefix(dir, "/usr") + "/" + e.name
+			}
+		}
+		return ""
+	}
+	return look(top)
+}
+
+func modprobe(p *process) int {
+	set, args, unknown := permuted(p.args[1:], "-q -n -r -a -v --dry-run --quiet", "")
+	if unknown != "" {
+		return p.usage(unknown)
+	}
+	m := p.machine
+	for _, name := range args {
+		if strings.Contains(name, "=") {
+			continue
+		}
+		if m.modulePath(name) == "" && !m.loaded(name) {
+			if !isSet(set, "-q", "--quiet") {
+				fmt.Fprintf(p.stderr, "modprobe: FATAL: Module %s not found in directory /lib/modules/%s\n", name, m.spec.distro.kernel)
+			}
+			return 1
+		}
+		if isSet(set, "-n", "--dry-run") {
+			continue
+		}
+		if p.cred.uid != 0 {
+			fmt.Fprintf(p.stderr, "modprobe: ERROR: could not insert '%s': Operation not permitted\n", name)
+			return 1
+		}
+		if isSet(set, "-r") || path.Base(p.args[0]) == "rmmod" {
+			m.mu.Lock()
+			delete(m.modules, name)
+			m.mu.Unlock()
+			continue
+		}
+		m.loadModule(strings.ReplaceAll(name, "-", "_"))
+	}
+	return 0
+}
+
+func modinfo(p *process) int {
+	set, args, unknown := permuted(p.args[1:], "-n", "-F -k --field")
+	if unknown != "" {
+		return p.usage(unknown)
+	}
+	for _, name := range args {
+		file := p.machine.modulePath(name)
+		if k := set["-k"]; file == "" || k != "" && k != p.machine.spec.distro.kernel {
+			fmt.Fprintf(p.stderr, "modinfo: ERROR: Module %s not found.\n", name)
+			return 1
+		}
+		fields := map[string]string{"filename": file, "vermagic": p.machine.spec.distro.kernel + " SMP preempt mod_unload modversions ", "license": "GPL"}
+		if name == "nvidia" {
+			fields["version"], fields["license"] = p.machine.installed("nvidia-kernel"), "NVIDIA"
+		}
+		switch f := set["-F"] + set["--field"]; {
+		case isSet(set, "-n"):
+			p.println(file)
+		case f != "":
+			if fields[f] != "" {
+				p.println(fields[f])
+			}
+		default:
+			for _, f := range []string{"filename", "version", "license", "vermagic"} {
+				if fields[f] != "" {
+					p.printf("%-15s %s\n", f+":", fields[f])
+				}
+			}
+		}
+	}
+	return 0
+}
+
+func sysctl(p *process) int {
+	set, args, unknown := permuted(p.args[1:], "-n -w -q -e --system", "-p")
+	if unknown != "" {
+		return p.usage(unknown)
+	}
+	for _, arg := range args {
+		name, value, assign := strings.Cut(arg, "=")
+		file := "/proc/sys/" + strings.ReplaceAll(name, ".", "/")
+		if assign {
+			h, err := p.open(file, os.O_WRONLY, 0)
+			if err != nil {
+				return p.fail(1, "permission denied on key \"%s\"", name)
+			}
+			_, _ = h.Write([]byte(value + "\n"))
+			_ = h.Close()
+			p.printf("%s = %s\n", name, value)
+			continue
+		}
+		text, err := p.readFile(file)
+		if err != nil {
+			return p.fail(255, "cannot stat %s: %s", file, strerror(err))
+		}
+		if isSet(set, "-n") {
+			p.print(string(text))
+		} else {
+			p.printf("%s = %s", name, text)
+		}
+	}
+	return 0
+}
+
+func reboot(p *process) int {
+	if p.cred.uid != 0 {
+		fmt.Fprintf(p.stderr, "Failed to set wall message, ignoring: Interactive authentication required.\nFailed to call ScheduleShutdown in logind, no action will be taken: Interactive authentication required.\n")
+		return 1
+	}
+	p.machine.restartSoon()
+	return 0
+}
+
+// nvidiaSMI answers for the driver that is loaded.
+func nvidiaSMI(p *process) int {
+	version, err := p.machine.fs.readFile(root, "/proc/driver/nvidia/version")
+	if err != nil {
+		p.print("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest NVIDIA driver is installed and running.\n\n")
+		return 9
+	}
+	driver := strings.Fields(string(version))[7]
+	for _, arg := range p.args[1:] {
+		if strings.HasPrefix(arg, "--query-gpu=driver_version") {
+			p.println(driver)
+			return 0
+		}
+		if arg == "-L" {
+			p.println("GPU 0: Tesla V100-SXM2-32GB (UUID: GPU-8f7d5b0c-4a3e-4c55-9a34-2f0a6f1d7e21)")
+			return 0
+		}
+	}
+	p.printf("| NVIDIA-SMI %s       Driver Version: %s       CUDA Version: 9.0     |\n", driver, driver)
+	return 0
+}
+
+func find(p *process) int {
+	args := p.args[1:]
+	var roots []string
+	for len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		roots, args = append(roots, args[0]), args[1:]
+	}
+	kind, pattern, depth := "", "", 1<<20
+	for len(args) > 1 {
+		switch args[0] {
+		case "-type":
+			kind = args[1]
+		case "-name":
+			pattern = args[1]
+		case "-maxdepth":
+			depth, _ = strconv.Atoi(args[1])
+		default:
+			return p.lacks(args[0])
+		}
+		args = args[2:]
+	}
+	status := 0
+	var walk func(name string, level int)
+	walk = func(name string, level int) {
+		i, err := p.machine.fs.stat(p.cred, p.abs(name), false)
+		if err != nil {
+			status = p.fail(1, "‘%s’: %s", name, strerror(err))
+			return
+		}
+		matches, _ := path.Match(pattern, path.Base(name))
+		is := map[string]bool{"": true, "f": i.mode.IsRegular(), "d": i.IsDir(), "l": i.mode&fs.ModeSymlink != 0}[kind]
+		if is && (pattern == "" || matches) {
+			p.println(name)
+		}
+		if !i.IsDir() || level >= depth {
+			return
+		}
+		entries, _ := p.machine.fs.readDir(p.cred, p.abs(name))
+		for _, e := range entries {
+			walk(strings.TrimSuffix(name, "/")+"/"+e.name, level+1)
+		}
+	}
+	for _, r := range roots {
+		walk(r, 0)
+	}
+	return status
+}

@@ -1,0 +1,597 @@
+package lab
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/md5" //nolint:gosec // md5sum is what it imitates
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"mvdan.cc/sh/v3/expand"
+)
+
+// operands calls do with each file that args name, or with stdin for none.
+func (p *process) operands(args []string, do func(name string, in io.Reader) int) int {
+	if len(args) == 0 {
+		args = []string{"-"}
+	}
+	status := 0
+	for _, arg := range args {
+		in, err := p.input(arg)
+		if err != nil {
+			status = p.fail(1, "%s: %s", arg, strerror(err))
+			continue
+		}
+		if s := do(arg, in); s != 0 {
+			status = s
+		}
+		_ = in.Close()
+	}
+	return status
+}
+
+// readFailed reports an error of reading, but not that of a process that was
+// killed while it waited.
+func (p *process) readFailed(name string, err error) int {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0
+	}
+	return p.fail(1, "%s: %s", name, strerror(err))
+}
+
+func cat(p *process) int {
+	set, args, unknown := permuted(p.args[1:], "-u -v -n", "")
+	if unknown != "" {
+		return p.usage(unknown)
+	}
+	line := 0
+	return p.operands(args, func(name string, in io.Reader) int {
+		if isSet(set, "-n") {
+			s := bufio.NewScanner(in)
+			for s.Scan() {
+				line++
+				p.printf("%6d\t%s\n", line, s.Text())
+			}
+			return 0
+		}
+		_, err := io.Copy(p.stdout, in)
+		return p.readFailed(name, err)
+	})
+}
+
+// countOption reads -n 5, -5, -c 10.
+func countOption(args []string) []string {
+	if len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' && args[0][1] >= '0' && args[0][1] <= '9' {
+		return append([]string{"-n", args[0][1:]}, args[1:]...)
+	}
+	return args
+}
+
+func head(p *process) int {
+	set, args, unknown := permuted(countOption(p.args[1:]), "-q -v", "-n -c --lines --bytes")
+	if unknown != "" {
+		return p.usage(unknown)
+	}
+	n, err := strconv.ParseInt(set["-n"]+set["--lines"]+set["-c"]+set["--bytes"], 10, 64)
+	if err != nil {
+		n = 10
+	}
+	return p.operands(args, func(name string, in io.Reader) int {
+		if isSet(set, "-c", "--bytes") {
+			_, err := io.CopyN(p.stdout, in, n)
+			return p.readFailed(name, err)
+		}
+		// As POSIX has it for files that can seek, and as GNU does not for
+		// pipes, nothing behind the lines is read.
+		one := make([]byte, 1)
+		for lines := int64(0); lines < n; {
+			k, err := in.Read(one)
+			if k == 1 {
+				_, _ = p.stdout.Write(one)
+				if one[0] == '\n' {
+					lines++
+				}
+			}
+			if err != nil {
+				return p.readFailed(name, err)
+			}
+		}
+		return 0
+	})
+}
+
+func tail(p *process) int {
+	set, args, unknown := permuted(countOption(p.args[1:]), "-q -f -F", "-n -c --lines --bytes --pid -s")
+	if unknown != "" {
+		return p.usage(unknown)
+	}
+	count := set["-n"] + set["--lines"] + set["-c"] + set["--bytes"]
+	from := strings.HasPrefix(count, "+")
+	n, err := strconv.Atoi(strings.TrimPrefix(count, "+"))
+	if err != nil {
+		n = 10
+	}
+	status := p.operands(args, func(name string, in io.Reader) int {
+		data, err := io.ReadAll(in)
+		if s := p.readFailed(name, err); s != 0 {
+			return s
+		}
+		var units [][]byte
+		if isSet(set, "-c", "--bytes") {
+			for i := range data {
+				units = append(units, data[i:i+1])
+			}
+		} else {
+			units = bytes.SplitAfter(data, []byte("\n"))
+			if len(units[len(units)-1]) == 0 {
+				units = units[:len(units)-1]
+			}
+		}
+		start := max(0, len(units)-n)
+		if from {
+			start = min(len(units), max(0, n-1))
+		}
+		_, _ = p.stdout.Write(bytes.Join(units[start:], nil))
+		return 0
+	})
+	if isSet(set, "-f", "-F") && len(args) == 1 {
+		p.follow(args[0], set["--pid"])
+	}
+	return status
+}
+
+// follow prints what is appended to a file until the process is killed, or
+// that of a process id ends.
+func (p *process) follow(name, pid string) {
+	seen, _ := p.readFile(name)
+	for {
+		n, _ := strconv.Atoi(pid)
+		gone := pid != "" && p.machine.process(n) == nil
+		now, _ := p.readFile(name)
+		if len(now) > len(seen) {
+			_, _ = p.stdout.Write(now[len(seen):])
+		}
+		seen = now
+		if gone || !p.pause(50*time.Millisecond) {
+			return
+		}
+	}
+}
+
+// pause waits, and reports whether the process is still alive.
+func (p *process) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-p.ctx.Done():
+		return false
+	}
+}
+
+func wc(p *process) int {
+	set, args, unknown := permuted(p.args[1:], "-l -c -w -m", "")
+	if unknown != "" {
+		return p.usage(unknown)
+	}
+	all := len(set) == 0
+	return p.operands(args, func(name string, in io.Reader) int {
+		data, err := io.ReadAll(in)
+		if s := p.readFailed(name, err); s != 0 {
+			return s
+		}
+		var numbers []string
+		if all || isSet(set, "-l") {
+			numbers = append(numbers, strconv.Itoa(bytes.Count(data, []byte("\n"))))
+		}
+		if all || isSet(set, "-w") {
+			numbers = append(numbers, strconv.Itoa(len(bytes.Fields(data))))
+		}
+		if all || isSet(set, "-c", "-m") {
+			numbers = append(numbers, strconv.Itoa(len(data)))
+		}
+		if name != "-" {
+			numbers = append(numbers, name)
+		}
+		p.println(strings.Join(numbers, " "))
+		return 0
+	})
+}
+
+func tee(p *process) int {
+	set, args, unknown := permuted(p.args[1:], "-a -i", "")
+	if unknown != "" {
+		return p.usage(unknown)
+	}
+	outs := []io.Writer{p.stdout}
+	status := 0
+	for _, arg := range args {
+		flag := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+		if isSet(set, "-a") {
+			flag = os.O_WRONLY | os.O_CREATE | os.O_APPEND
+		}
+		h, err := p.open(arg, flag, 0o666)
+		if err != nil {
+			status = p.fail(1, "%s: %s", arg, strerror(err))
+			continue
+		}
+		defer h.Close()
+		outs = append(outs, h)
+	}
+	return status | p.operands(nil, func(name string, in io.Reader) int {
+		_, err := io.Copy(io.MultiWriter(outs...), in)
+		return p.readFailed(name, err)
+	})
+}
+
+func cmp(p *process) int {
+	set, args, unknown := permuted(p.args[1:], "-s -l --silent --quiet", "")
+	if unknown != "" || len(args) != 2 {
+		return p.usage(unknown)
+	}
+	silent := isSet(set, "-s", "--silent", "--quiet")
+	a, err := p.inputAll(args[0])
+	if err != nil {
+		return p.fail(2, "%s: %s", args[0], strerror(err))
+	}
+	b, err := p.inputAll(args[1])
+	if err != nil {
+		return p.fail(2, "%s: %s", args[1], strerror(err))
+	}
+	if bytes.Equal(a, b) {
+		return 0
+	}
+	if silent {
+		return 1
+	}
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	line := bytes.Count(a[:n], []byte("\n")) + 1
+	if n == len(a) || n == len(b) {
+		short := args[0]
+		if len(b) < len(a) {
+			short = args[1]
+		}
+		if n == 0 {
+			return p.fail(1, "EOF on %s which is empty", short)
+		}
+		return p.fail(1, "EOF on %s after byte %d, line %d", short, n, max(1, line-1))
+	}
+	p.printf("%s %s differ: byte %d, line %d\n", args[0], args[1], n+1, line)
+	return 1
+}
+
+// lines reads all operands' lines.
+func (p *process) lines(args []string) ([]string, int) {
+	var all []string
+	status := p.operands(args, func(name string, in io.Reader) int {
+		data, err := io.ReadAll(in)
+		for line := range strings.Lines(string(data)) {
+			all = append(all, strings.TrimSuffix(line, "\n"))
+		}
+		return p.readFailed(name, err)
+	})
+	return all, status
+}
+
+func sortProgram(p *process) int {
+	set, args, unknown := permuted(p.args[1:], "-u -r -n -b", "-k -t")
+	if unknown != "" || isSet(set, "-k", "-t") {
+		return p.usage(unknown + set["-k"])
+	}
+	all, status := p.lines(args)
+	slices.SortStableFunc(all, func(a, b string) int {
+		if isSet(set, "-n") {
+			x, _ := strconv.ParseFloat(strings.TrimSpace(a), 64)
+			y, _ := strconv.ParseFloat(strings.TrimSpace(b), 64)
+			if x != y {
+				return int(max(-1, min(1, x-y)))
+			}
+		}
+		return strings.Compare(a, b)
+	})
+	if isSet(set, "-r") {
+		slices.Reverse(all)
+	}
+	if isSet(set, "-u") {
+		all = slices.Compact(all)
+	}
+	for _, line := range all {
+		p.println(line)
+	}
+	return status
+}
+
+func uniq(p *process) int {
+	_, args, unknown := permuted(p.args[1:], "", "")
+	if unknown != "" {
+		return p.usage(unknown)
+	}
+	all, status := p.lines(args)
+	for _, line := range slices.Compact(all) {
+		p.println(line)
+	}
+	return status
+}
+
+func cut(p *process) int {
+	set, args, unknown := permuted(p.args[1:], "-s", "-d -f -c")
+	if unknown != "" {
+		return p.usage(unknown)
+	}
+	delim := set["-d"]
+	if delim == "" {
+		delim = "\t"
+	}
+	first, last, ranged := strings.Cut(set["-f"]+set["-c"], "-")
+	a, err := strconv.Atoi("0" + first)
+	b := a
+	if ranged {
+		if b, _ = strconv.Atoi("0" + last); b == 0 {
+			b = 1 << 20
+		}
+	}
+	if err != nil || strings.Contains(set["-f"], ",") {
+		return p.usage("-f " + set["-f"])
+	}
+	all, status := p.lines(args)
+	for _, line := range all {
+		parts := strings.Split(line, delim)
+		if set["-c"] != "" {
+			parts, delim = strings.Split(line, ""), ""
+		} else if len(parts) == 1 {
+			if !isSet(set, "-s") {
+				p.println(line)
+			}
+			continue
+		}
+		p.println(strings.Join(parts[min(len(parts), max(a, 1)-1):min(len(parts), b)], delim))
+	}
+	return status
+}
+
+// tr knows sets of characters and ranges, and -d.
+func tr(p *process) int {
+	set, args, unknown := options(p.args[1:], "-d -c -s", "")
+	if unknown != "" || len(args) == 0 {
+		return p.usage(unknown)
+	}
+	expand := func(s string) []byte {
+		s = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\0`, "\x00", `\000`, "\x00", "[:lower:]", "a-z", "[:upper:]", "A-Z", "[:digit:]", "0-9", "[:space:]", " \t\n\r\v\f").Replace(s)
+		var out []byte
+		for i := 0; i < len(s); i++ {
+			if i+2 < len(s) && s[i+1] == '-' && s[i+2] >= s[i] {
+				for c := int(s[i]); c <= int(s[i+2]); c++ {
+					out = append(out, byte(c))
+				}
+				i += 2
+				continue
+			}
+			out = append(out, s[i])
+		}
+		return out
+	}
+	from := expand(args[0])
+	var to []byte
+	if len(args) > 1 {
+		to = expand(args[1])
+	}
+	data, err := p.inputAll("-")
+	var out []byte
+	for _, c := range data {
+		at := bytes.IndexByte(from, c)
+		if isSet(set, "-c") {
+			at = -1 - at
+			if at >= 0 {
+				at = len(to) - 1
+			}
+		}
+		switch {
+		case isSet(set, "-d"):
+			if at < 0 && !(isSet(set, "-c") && bytes.IndexByte(from, c) < 0) {
+				out = append(out, c)
+			}
+			continue
+		case at >= 0 && len(to) > 0:
+			c = to[min(at, len(to)-1)]
+		}
+		if isSet(set, "-s") && len(out) > 0 && out[len(out)-1] == c && (at >= 0) {
+			continue
+		}
+		out = append(out, c)
+	}
+	_, _ = p.stdout.Write(out)
+	return p.readFailed("-", err)
+}
+
+func grep(p *process) int {
+	set, args, unknown := permuted(p.args[1:], "-q -s -v -i -x -F -E -c -n -l -h -o -w --quiet", "-e -m -f")
+	if unknown != "" {
+		return p.lacks(unknown)
+	}
+	pattern, given := set["-e"]
+	if !given {
+		if len(args) == 0 {
+			return p.fail(2, "no pattern")
+		}
+		pattern, args = args[0], args[1:]
+	}
+	switch {
+	case isSet(set, "-F"):
+		pattern = regexp.QuoteMeta(pattern)
+	case !isSet(set, "-E"):
+		// Basic: these are plain unless escaped.
+		pattern = strings.NewReplacer(`\(`, "(", `\)`, ")", `\{`, "{", `\}`, "}", `\|`, "|", `\+`, "+", `\?`, "?",
+			"(", `\(`, ")", `\)`, "{", `\{`, "}", `\}`, "|", `\|`, "+", `\+`, "?", `\?`).Replace(pattern)
+	}
+	if isSet(set, "-x") {
+		pattern = "^(?:" + pattern + ")$"
+	}
+	if isSet(set, "-w") {
+		pattern = `\b(?:` + pattern + `)\b`
+	}
+	if isSet(set, "-i") {
+		pattern = "(?i)" + pattern
+	}
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return p.lacks("the pattern " + pattern)
+	}
+	found, status, count := false, 0, 0
+	operandStatus := p.operands(args, func(name string, in io.Reader) int {
+		data, err := io.ReadAll(in)
+		if err != nil && p.readFailed(name, err) != 0 {
+			return 2
+		}
+		number := 0
+		for line := range strings.Lines(string(data)) {
+			number++
+			line = strings.TrimSuffix(line, "\n")
+			if re.MatchString(line) == isSet(set, "-v") {
+				continue
+			}
+			found = true
+			count++
+			switch {
+			case isSet(set, "-q", "--quiet"):
+				return 0
+			case isSet(set, "-c"):
+				continue
+			case isSet(set, "-l"):
+				p.println(name)
+				return 0
+			case isSet(set, "-o"):
+				line = re.FindString(line)
+			}
+			if len(args) > 1 && !isSet(set, "-h") {
+				p.print(name + ":")
+			}
+			if isSet(set, "-n") {
+				p.printf("%d:", number)
+			}
+			p.println(line)
+		}
+		return 0
+	})
+	if isSet(set, "-c") {
+		p.println(count)
+	}
+	if operandStatus != 0 {
+		status = 2
+	}
+	switch {
+	case found && isSet(set, "-q", "--quiet"):
+		return 0
+	case status != 0:
+		return status
+	case found:
+		return 0
+	}
+	return 1
+}
+
+func checksum(p *process) int {
+	set, args, unknown := permuted(p.args[1:], "-c -b --status --quiet", "")
+	if unknown != "" {
+		return p.usage(unknown)
+	}
+	sum := func(data []byte) string {
+		var h hash.Hash = sha256.New()
+		if path.Base(p.args[0]) == "md5sum" {
+			h = md5.New() //nolint:gosec // see above
+		}
+		_, _ = h.Write(data)
+		return fmt.Sprintf("%x", h.Sum(nil))
+	}
+	if isSet(set, "-c") {
+		lines, status := p.lines(args)
+		for _, line := range lines {
+			want, name, _ := strings.Cut(line, "  ")
+			data, err := p.readFile(name)
+			verdict := "OK"
+			if err != nil || sum(data) != want {
+				verdict, status = "FAILED", 1
+			}
+			if !isSet(set, "--status") && !(isSet(set, "--quiet") && verdict == "OK") {
+				p.printf("%s: %s\n", name, verdict)
+			}
+		}
+		return status
+	}
+	return p.operands(args, func(name string, in io.Reader) int {
+		data, err := io.ReadAll(in)
+		if errors.Is(err, syscall.EISDIR) || err != nil {
+			return p.readFailed(name, err)
+		}
+		p.printf("%s  %s\n", sum(data), name)
+		return 0
+	})
+}
+
+// echo is dash's: it knows backslashes, and no option but -n.
+func echo(p *process) int {
+	args, end := p.args[1:], "\n"
+	if len(args) > 0 && args[0] == "-n" {
+		args, end = args[1:], ""
+	}
+	text := strings.Join(args, " ")
+	if strings.Contains(text, `\`) {
+		if before, _, cut := strings.Cut(text, `\c`); cut {
+			text, end = before, ""
+		}
+		text = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\t`, "\t", `\r`, "\r", `\a`, "\a", `\b`, "\b", `\f`, "\f", `\v`, "\v").Replace(text)
+	}
+	p.print(text + end)
+	return 0
+}
+
+func printf(p *process) int {
+	if len(p.args) < 2 {
+		return p.fail(2, "missing operand")
+	}
+	format, args := p.args[1], p.args[2:]
+	for {
+		text, n, err := expand.Format(nil, format, args)
+		if err != nil {
+			return p.fail(1, "%v", err)
+		}
+		p.print(text)
+		if args = args[n:]; n == 0 || len(args) == 0 {
+			return 0
+		}
+	}
+}
+
+func basename(p *process) int {
+	args := p.args[1:]
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return p.fail(1, "missing operand")
+	}
+	if path.Base(p.args[0]) == "dirname" {
+		p.println(path.Dir(strings.TrimRight(args[0], "/") + map[bool]string{true: "/"}[strings.Trim(args[0], "/") == ""]))
+		return 0
+	}
+	name := path.Base(args[0])
+	if len(args) > 1 && name != args[1] {
+		name = strings.TrimSuffix(name, args[1])
+	}
+	p.println(name)
+	return 0
+}
