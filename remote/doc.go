@@ -26,7 +26,7 @@
 //
 // The first serves root and sudo { enabled = false }, the second everyone
 // without a sudo password. The third is answered once with the password and a
-// newline after PROMPT (prompt-TOKEN:) was seen on stderr, and nothing else is
+// newline after PROMPT (prompt-, letters, a colon) was seen on stderr, and nothing else is
 // sent before TOKEN was seen on stdout: a sudo that does not ask never hands
 // the password to a shell.
 //

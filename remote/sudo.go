@@ -31,7 +31,8 @@ func (e elevation) command(token string) string {
 	}
 }
 
-func prompt(token string) string { return "prompt-" + token + ":" }
+// prompt must not hold the token itself, which says that the program has begun.
+func prompt(token string) string { return "prompt-" + token[2:14] + ":" }
 
 // elevation is the way that is to be used now.
 func (c *Conn) elevation() elevation {
