@@ -1,7 +1,5 @@
 package report
 
-import "slices"
-
 // A Mended is something that was wrong at the last check and is as wanted now.
 type Mended struct {
 	Host    string `json:"host"`
@@ -54,10 +52,23 @@ func Compare(last, now *Result) {
 }
 
 // HasNew reports whether Compare found anything newly wrong.
-func (r Result) HasNew() bool {
-	return slices.ContainsFunc(r.Hosts, func(h Host) bool {
-		return h.New || slices.ContainsFunc(h.Findings, func(f Finding) bool { return f.New })
-	})
+func (r Result) HasNew() bool { return r.fresh() > 0 }
+
+// fresh counts what is newly wrong.
+func (r Result) fresh() int {
+	n := 0
+	for _, h := range r.Hosts {
+		n += h.fresh()
+	}
+	return n
+}
+
+func (h Host) fresh() int {
+	n := btoi(h.New)
+	for _, f := range h.Findings {
+		n += btoi(f.New)
+	}
+	return n
 }
 
 // wrong is what is wrong on a host: for each key the worst state, and under

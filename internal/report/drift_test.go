@@ -3,11 +3,11 @@ package report
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -195,21 +195,32 @@ func TestLongDiffSaysWhatIsLeftOut(t *testing.T) {
 	}
 }
 
-// Ten thousand hosts, each a little different where it does not matter.
-func TestManyHosts(t *testing.T) {
+// manyHosts are each a little different where it does not matter.
+func manyHosts(n int) Result {
 	r := Result{Command: "plan"}
-	for i := range 10_000 {
+	for i := range n {
 		r.Hosts = append(r.Hosts, Host{Name: fmt.Sprintf("gpu-%05d", i), Address: fmt.Sprintf("10.0.%d.%d:22", i/250, i%250), Findings: []Finding{
 			cpus(), memory(fmt.Sprintf("%d GiB", 200+i%7), tasks.OK), mountPending(fmt.Sprint(i), "not mounted", "")}})
 	}
 	r.Finish()
-	began := time.Now()
+	return r
+}
+
+func TestManyHostsAreOneGroup(t *testing.T) {
 	var b bytes.Buffer
-	if err := Text(&b, r, TextOptions{}); err != nil {
+	if err := Text(&b, manyHosts(1000), TextOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("text of 10,000 hosts: %v", time.Since(began).Round(time.Millisecond))
 	if n := strings.Count(b.String(), "PENDING"); n != 1 {
 		t.Errorf("%d groups, want 1", n)
+	}
+}
+
+func BenchmarkText10000Hosts(b *testing.B) {
+	r := manyHosts(10_000)
+	for b.Loop() {
+		if err := Text(io.Discard, r, TextOptions{}); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

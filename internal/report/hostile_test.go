@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -87,6 +88,16 @@ func FuzzNothingHostileGetsOut(f *testing.F) {
 				Facts:  map[string]any{s: map[string]any{s: s, "list": []any{s, map[string]string{s: s}}}},
 				Errors: map[string]string{s + "e": s}}}})
 		}))
+
+		j := write("json", func(w io.Writer) error { return JSON(w, r) })
+		clean("json", j)
+		var back Result
+		if err := json.Unmarshal(j, &back); err != nil {
+			t.Fatalf("json: %v", err)
+		}
+		if have := back.Hosts[0].Findings[0].Have; utf8.ValidString(s) && have != redact(s) {
+			t.Fatalf("json gives %q back for %q", have, redact(s))
+		}
 
 		x := write("junit", func(w io.Writer) error { return JUnit(w, r) })
 		clean("junit", x)

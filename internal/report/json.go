@@ -1,11 +1,15 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf16"
 )
 
 // JSON writes the document of the contract.
@@ -15,10 +19,51 @@ func JSON(w io.Writer, r Result) error {
 		r.Hosts[i].Findings = slices.Clone(r.Hosts[i].Findings)
 	}
 	r.complete()
-	enc := json.NewEncoder(w)
+	return encode(w, r)
+}
+
+// FactsJSON writes the document of the command facts.
+func FactsJSON(w io.Writer, doc Facts) error {
+	doc.Schema = FactsSchema
+	doc.Hosts = slices.Clone(doc.Hosts)
+	if doc.Hosts == nil {
+		doc.Hosts = []HostFacts{}
+	}
+	for i := range doc.Hosts {
+		if h := &doc.Hosts[i]; h.Facts == nil {
+			h.Facts = map[string]any{}
+		}
+		if h := &doc.Hosts[i]; h.Errors == nil {
+			h.Errors = map[string]string{}
+		}
+	}
+	return encode(w, doc)
+}
+
+// encode writes v indented. What a terminal would obey is written as JSON's own
+// escapes, also where JSON itself does not ask for it (C1, bidi), so that a
+// document may be looked at and nothing in it is another.
+func encode(w io.Writer, v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false) // "&&" in a step is for people; the page escapes for itself
 	enc.SetIndent("", "  ")
-	return enc.Encode(r)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	var out strings.Builder
+	for _, r := range b.String() { // such runes stand in strings alone
+		switch {
+		case r == '\n' || strconv.IsPrint(r):
+			out.WriteRune(r)
+		default:
+			for _, unit := range utf16.AppendRune(nil, r) {
+				fmt.Fprintf(&out, `\u%04x`, unit)
+			}
+		}
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
 }
 
 // Read reads a document that JSON wrote. What this version does not know in it

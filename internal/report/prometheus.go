@@ -32,23 +32,12 @@ func WriteMetrics(path string, r Result) error {
 	for _, h := range r.Hosts {
 		host := safe(h.Name)
 		for _, s := range statuses {
-			value := 0.0
-			if h.Status == s {
-				value = 1
-			}
-			status.WithLabelValues(host, safe(h.Role), s).Set(value)
-		}
-		news := 0.0
-		if h.New {
-			news = 1
+			status.WithLabelValues(host, safe(h.Role), s).Set(float64(btoi(h.Status == s)))
 		}
 		for _, f := range h.Findings {
 			findings.WithLabelValues(host, safe(f.Task), states[stateRank(f.State)]).Inc()
-			if f.New {
-				news++
-			}
 		}
-		fresh.WithLabelValues(host).Set(news)
+		fresh.WithLabelValues(host).Set(float64(h.fresh()))
 		reboot.WithLabelValues(host).Set(float64(btoi(h.RebootPending)))
 	}
 	vec("runai_prep_info", "Always 1; what was run.", "version", "command", "inventory", "requirements").

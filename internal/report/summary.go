@@ -87,7 +87,7 @@ func outcome(r Result) []span {
 			add(plain, "no drift")
 		} else {
 			add(warn, "%s drifted", count(pending.hosts, "host"))
-			add(plain, " (%s%s)", count(pending.findings, "finding"), newOnes(pending))
+			add(plain, " (%s)", count(pending.findings, "finding"))
 		}
 		add(plain, ", %d settled", left.Settled)
 	default:
@@ -106,14 +106,11 @@ func outcome(r Result) []span {
 			add(look(status), "%d %s", n, status)
 		}
 	}
-	return append(said, span{".", plain})
-}
-
-func newOnes(t tally) string {
-	if t.fresh == 0 {
-		return ""
+	if n := r.fresh(); n > 0 {
+		add(plain, "; ")
+		add(bold, "%d new", n)
 	}
-	return fmt.Sprintf(", %d new", t.fresh)
+	return append(said, span{".", plain})
 }
 
 func disruptiveOnes(t tally) string {
@@ -124,7 +121,7 @@ func disruptiveOnes(t tally) string {
 }
 
 // A tally counts the findings of one state.
-type tally struct{ hosts, settled, findings, fresh, steps, disruptive int }
+type tally struct{ hosts, settled, findings, steps, disruptive int }
 
 func (t *tally) add(h Host, state string) {
 	some := false
@@ -135,9 +132,6 @@ func (t *tally) add(h Host, state string) {
 		some = true
 		t.findings++
 		t.steps += len(f.Steps)
-		if f.New {
-			t.fresh++
-		}
 		known := 0
 		for _, s := range f.Plan {
 			if s.Disrupts != "" {

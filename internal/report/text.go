@@ -82,6 +82,9 @@ func (p *page) group(command string, g group, o TextOptions) {
 		title = "CHANGED" // settled too, and by this run
 	}
 	p.WriteByte('\n')
+	if g.isNew && g.err != "" {
+		title += "  NEW" // the hosts themselves are
+	}
 	p.hosts(span{title, look(g.status)}, g.names)
 	lines := safeLines(g.err)
 	for _, line := range lines {
