@@ -13,8 +13,8 @@ import (
 // diffLines is how much of one file's diff is shown, unless all is asked for.
 const diffLines = 40
 
-// A diff is what a step does to a file, line by line: safe to print, without
-// a line end.
+// A diff is what a step does to a file, line by line, without line ends.
+// Only shown makes the lines safe: of a thousand alike hosts one is shown.
 type diff struct {
 	lines []string
 	// changes are the lines that come and go, as they are. Hosts whose files
@@ -26,7 +26,7 @@ type diff struct {
 func diffOf(s remote.Step) diff {
 	switch {
 	case s.Write != nil && !s.Write.Secret.IsZero():
-		return diff{lines: []string{"+++ " + safe(s.Write.Path) + " " + secret.Shown}}
+		return diff{lines: []string{"+++ " + s.Write.Path + " " + secret.Shown}}
 	case s.Write != nil && s.Write.Old == nil:
 		return unified("/dev/null", s.Write.Path, "", s.Write.Data)
 	case s.Write != nil:
@@ -42,7 +42,7 @@ func unified(from, to, old, data string) diff {
 	if err != nil || len(u.Hunks) == 0 {
 		return diff{} // the edits are udiff's own, so only the latter happens
 	}
-	d := diff{lines: []string{"--- " + safe(from), "+++ " + safe(to)}}
+	d := diff{lines: []string{"--- " + from, "+++ " + to}}
 	var changes strings.Builder
 	shift := 0 // of the new file's line numbers
 	for _, h := range u.Hunks {
@@ -58,7 +58,7 @@ func unified(from, to, old, data string) diff {
 				mark = "+"
 			}
 			text, ended := strings.CutSuffix(l.Content, "\n")
-			d.lines = append(d.lines, mark+safeTabs(redact(text)))
+			d.lines = append(d.lines, mark+text)
 			if !ended {
 				d.lines = append(d.lines, `\ No newline at end of file`)
 			}
@@ -95,11 +95,16 @@ func hunkHead(h *udiff.Hunk, shift int) (head string, added int) {
 	return fmt.Sprintf("@@ -%s +%s @@", side(h.FromLine, before), side(h.FromLine+shift, after)), after - before
 }
 
-// bounded is the diff cut to a length that a person reads, and how many of its
-// lines that leaves out.
-func (d diff) bounded(all bool) (lines []string, more int) {
-	if all || len(d.lines) <= diffLines+5 { // five more are no longer than saying so
-		return d.lines, 0
+// shown is the diff as it may be printed, cut to a length that a person reads
+// unless all is asked for, and how many of its lines that leaves out.
+func (d diff) shown(all bool) (lines []string, more int) {
+	lines = d.lines
+	if !all && len(lines) > diffLines+5 { // five more are no longer than saying so
+		lines, more = lines[:diffLines], len(lines)-diffLines
 	}
-	return d.lines[:diffLines], len(d.lines) - diffLines
+	safeLines := make([]string, len(lines))
+	for i, line := range lines {
+		safeLines[i] = safeTabs(redact(line))
+	}
+	return safeLines, more
 }

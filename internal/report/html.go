@@ -146,7 +146,7 @@ func htmlOf(g group) htmlGroup {
 func htmlStepOf(title string, it item, i int, first string) htmlStep {
 	step, d := it.step(i)
 	s := htmlStep{Title: safe(title), Disrupts: safe(step.Disrupts)}
-	lines, more := d.bounded(false)
+	lines, more := d.shown(false)
 	for n, line := range lines {
 		class := map[style]string{bold: "file", added: "added", removed: "removed", place: "place"}[lineStyle(n, line)]
 		s.Diff = append(s.Diff, htmlLine{class, line})

@@ -2,54 +2,22 @@ package report
 
 import (
 	"regexp"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/runai-prep/runai-prep/internal/secret"
+	"github.com/runai-prep/runai-prep/remote"
 )
 
-// safe is one line of a stranger's words as a terminal, a page or an XML
-// document may have them: what is not printable (control characters, line
-// ends, bidi and zero-width ones, broken UTF-8) is written as Go would escape
-// it, so that nothing is lost either.
-func safe(s string) string {
-	clean := true
-	for _, r := range s {
-		if r == utf8.RuneError || !strconv.IsPrint(r) {
-			clean = false
-			break
-		}
-	}
-	if clean {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		r, n := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && n == 1:
-			b.WriteString(`\x` + strconv.FormatUint(uint64(s[i])|0x100, 16)[1:])
-		case strconv.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			q := strconv.QuoteRune(r)
-			b.WriteString(q[1 : len(q)-1])
-		}
-		i += n
-	}
-	return b.String()
-}
+// oneLine escapes what remote.Safe lets pass, for places of one line.
+var oneLine = strings.NewReplacer("\n", `\n`, "\t", `\t`)
+
+// safe is a stranger's words on one line, as a terminal, a page or an XML
+// document may have them.
+func safe(s string) string { return oneLine.Replace(safeTabs(s)) }
 
 // safeTabs is safe for a line of a file, where tabs are common, harmless and
 // worth keeping for a copy and paste.
-func safeTabs(s string) string {
-	fields := strings.Split(s, "\t")
-	for i := range fields {
-		fields[i] = safe(fields[i])
-	}
-	return strings.Join(fields, "\t")
-}
+func safeTabs(s string) string { return strings.ReplaceAll(remote.Safe(s), "\n", `\n`) }
 
 // safeLines splits a text, such as a command's stderr, into lines that are
 // safe each.

@@ -257,7 +257,7 @@ func (p *page) steps(it item, g group, o TextOptions, hide bool) {
 		if hide {
 			continue
 		}
-		lines, more := d.bounded(o.Verbose)
+		lines, more := d.shown(o.Verbose)
 		for n, line := range lines {
 			p.line(span{indent, plain}, span{line, lineStyle(n, line)})
 		}
