@@ -3,9 +3,11 @@ package tasks
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
 )
 
 // NFS keeps each export mounted now and listed for the next boot.
@@ -79,6 +81,7 @@ fi
 const probePaths = `
 look_at() {
 	[ $# -gt 0 ] || return 0
+	echo @look
 	look_out=$(timeout -s KILL 3 sh -c '
 for p; do
 	mounted=${p%"${p#?}"}
@@ -105,7 +108,7 @@ for p; do
 done
 ' sh "$@")
 	look_exit=$?
-	printf '%s\n' "$look_out"
+	if [ -n "$look_out" ]; then printf '%s\n' "$look_out"; fi
 	[ "$look_exit" != 0 ] || return 0
 	echo "!exit $look_exit"
 	look_hung=${look_out##*@path }
@@ -187,3 +190,123 @@ wish() {
 	fi
 }
 `
+
+// nfsFacts are what is mounted from the network on a host, and what is listed
+// for its next boot.
+type nfsFacts struct {
+	Services
+	Kernel  string       `json:"kernel"`
+	Support []string     `json:"support"` // nfs, nfs4: in the kernel; module: to be loaded; none: no NFS
+	Helper  string       `json:"helper"`  // mount.nfs; empty: not installed
+	Mounts  []mountInfo  `json:"mounts"`  // on, above and below the wished paths, and NFS anywhere
+	Fstab   []fstabEntry `json:"fstab"`   // its NFS lines
+
+	ledger    ledger
+	fstab     file
+	paths     map[string]pathFacts
+	holders   map[string][]string // "1234 (python3)" by path
+	addresses map[string][]string // by name of a server
+}
+
+// pathFacts are how a wished path stands.
+type pathFacts struct {
+	absent, irregular, dangling bool
+	unreadable                  bool
+	filled                      bool   // a folder with something in it, and nothing mounted on it
+	hung                        bool   // it did not answer within three seconds
+	fault                       string // why it could not be looked at
+	physical                    string // without symbolic links; of the nearest folder that exists
+	nearest                     string // that folder, as it was wished
+}
+
+func readNFS(s remote.Section) (Facts, error) {
+	blocks, err := readBlocks(s)
+	if err != nil {
+		return nil, err
+	}
+	f := &nfsFacts{
+		Services:  readServices(blocks),
+		paths:     make(map[string]pathFacts),
+		holders:   make(map[string][]string),
+		addresses: make(map[string][]string),
+	}
+	if f.ledger, err = readLedger("nfs", blocks); err != nil {
+		return nil, fmt.Errorf("probe %s: %w", s.Name, err)
+	}
+	sawMounts := false
+	for _, b := range blocks {
+		switch b.kind {
+		case "file":
+			if b.rest == fstabPath {
+				f.fstab = b.file()
+				for _, e := range parseFstab(f.fstab.content) {
+					if e.nfs() {
+						f.Fstab = append(f.Fstab, e)
+					}
+				}
+			}
+		case "kernel":
+			f.Kernel = b.rest
+		case "support":
+			f.Support = b.lines
+		case "helper":
+			f.Helper = b.rest
+		case "mounts":
+			sawMounts = true
+			// grep: 1 is nothing found, more is a failure.
+			if exit := b.exit(); exit > 1 || exit < 0 {
+				return nil, fmt.Errorf("probe %s: grep in /proc/self/mountinfo: exit status %d%s", s.Name, exit, evidence(s.Err))
+			}
+			for _, line := range b.lines {
+				m, err := parseMountInfo(line)
+				if err != nil {
+					return nil, fmt.Errorf("probe %s: %w", s.Name, err)
+				}
+				f.Mounts = append(f.Mounts, m)
+			}
+		case "look":
+			if b.exit() != 0 {
+				return nil, fmt.Errorf("probe %s: the paths were not looked at: exit status %d%s", s.Name, b.exit(), evidence(s.Err))
+			}
+		case "path":
+			f.paths[b.rest] = readPath(b)
+		case "holders":
+			for _, line := range b.lines {
+				pid, name, _ := strings.Cut(line, " ")
+				f.holders[b.rest] = append(f.holders[b.rest], pid+" ("+name+")")
+			}
+		case "addresses":
+			for _, line := range b.lines {
+				if a, _, _ := strings.Cut(line, " "); !slices.Contains(f.addresses[b.rest], a) {
+					f.addresses[b.rest] = append(f.addresses[b.rest], a)
+				}
+			}
+		}
+	}
+	if f.fstab.Path != "" && !sawMounts {
+		return nil, fmt.Errorf("probe %s: it says nothing of mounts", s.Name)
+	}
+	return f, nil
+}
+
+func readPath(b block) pathFacts {
+	p := pathFacts{
+		absent: b.noted("absent"), irregular: b.noted("irregular"), dangling: b.noted("dangling"),
+		unreadable: b.noted("unreadable"), filled: b.noted("filled"),
+		nearest: b.rest,
+	}
+	if len(b.lines) > 0 {
+		p.physical = b.lines[0]
+	}
+	if len(b.lines) > 1 {
+		p.nearest = b.lines[1]
+	}
+	switch exit := b.exit(); exit {
+	case 0:
+	case 137, 124:
+		p.hung = true
+	default:
+		p.fault = fmt.Sprintf("the path could not be looked at: exit status %d", exit)
+	}
+	return p
+}

@@ -28,6 +28,9 @@ const (
 	dropInName = "runai-prep-proxy.conf"
 )
 
+// rootOnly are the files that hold the credentials where there are any.
+var rootOnly = []string{proxyEnvPath, aptPath, dnfPath, yumPath, curlrcPath}
+
 // runtimes are the units that read a proxy from their environment, in the
 // order in which they are set.
 var runtimes = []string{"containerd", "docker", "crio", "kubelet"}
@@ -60,9 +63,14 @@ zypper)
 	show ` + curlrcPath + `
 	;;
 esac
-` + secretFile(proxyEnvPath, w.credentials(), w.envFile()) + `
-if [ -f ` + proxyEnvPath + ` ]; then ran mode stat -c '%a %u' ` + proxyEnvPath + `; fi
+` + secretFile(proxyEnvPath, w.credentials(), w.envFile()) + "\n")
+	if w.credentials() {
+		b.WriteString("set --\nfor file in " + strings.Join(rootOnly, " ") + `; do
+	if [ -e "$file" ]; then set -- "$@" "$file"; fi
+done
+if [ $# -gt 0 ]; then ran modes stat -c '%a %u %n' "$@"; fi
 `)
+	}
 	b.WriteString("wanted=" + quote(strings.Join(w.secretAssignments(), "\n")) + "\n")
 	b.WriteString(probeUnits)
 	b.WriteString(probeTrust(w.certificates))
@@ -103,7 +111,8 @@ environ() {
 		HTTP_PROXY=* | http_proxy=* | HTTPS_PROXY=* | https_proxy=* | NO_PROXY=* | no_proxy=*)
 			case $nl$wanted$nl in
 			*"$nl$environ_line$nl"*) environ_count=$((environ_count + 1)) ;;
-			*) echo '!other' ;;
+			*"$nl${environ_line%%=*}="*) echo '!other' ;;
+			*) echo "!extra ${environ_line%%=*}" ;;
 			esac
 			;;
 		esac

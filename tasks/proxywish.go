@@ -188,7 +188,7 @@ func masked(text string) string {
 			return b.String()
 		}
 		b.WriteString("://")
-		end := strings.IndexAny(after, " \t\"',;/")
+		end := strings.IndexAny(after, " \t\n\"'")
 		if end < 0 {
 			end = len(after)
 		}
@@ -202,6 +202,14 @@ func masked(text string) string {
 
 // holdsCredentials reports whether a text must not be shown.
 func holdsCredentials(text string) bool {
-	return masked(text) != text || strings.Contains(text, "proxy_password") ||
-		strings.Contains(text, "proxy-user")
+	if masked(text) != text {
+		return true
+	}
+	text = strings.ToLower(text)
+	for _, sign := range []string{"password", "proxy-user", "passwd=", ",pass=", "token="} {
+		if strings.Contains(text, sign) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,0 +1,594 @@
+package tasks
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
+)
+
+// An nfsPlan is a plan being made: the facts as they will be when the steps of
+// the findings so far have been carried out.
+type nfsPlan struct {
+	f       *nfsFacts
+	fstab   file
+	helper  bool
+	gone    map[string]bool // paths whose mounts former steps have taken away
+	covered []string        // paths that former steps have mounted anew
+	wished  map[string]inventory.Mount
+}
+
+func planNFS(h inventory.Host, facts Facts) []Finding {
+	f := facts.(*nfsFacts)
+	if len(h.Mounts) == 0 && len(f.ledger.entries) == 0 {
+		return nil
+	}
+	p := &nfsPlan{
+		f: f, fstab: f.fstab, helper: f.Helper != "",
+		gone:   make(map[string]bool),
+		wished: make(map[string]inventory.Mount),
+	}
+	for _, m := range h.Mounts {
+		p.wished[m.Path] = m
+	}
+	var changes []change
+	for _, m := range h.Mounts {
+		changes = append(changes, p.mount(m))
+	}
+	return f.ledger.remember(append(changes, p.removals()...), f.isThere)
+}
+
+// mount is the finding for one wish: mounted now, and listed for the next boot.
+func (p *nfsPlan) mount(m inventory.Mount) change {
+	c := change{Finding: Finding{Subject: m.Path, State: OK, Want: wantMount(m), Why: m.Why}}
+	now := p.mountedNow(m)
+	listed, line := p.listed(m)
+	if !p.possible(m, now, listed, &c) {
+		return c
+	}
+	c.Have = haveMount(now, listed)
+
+	fresh := now.top == nil || now.problem != ""
+	isNew := listed.problem != ""
+	if m.Automount && p.f.Systemd {
+		fresh = now.problem != "" || !now.automount
+	} else if now.automount {
+		fresh = true
+	}
+	if fresh && !p.unmountFirst(m, now, &c) {
+		return c
+	}
+	if !fresh && !isNew {
+		return c
+	}
+	c.State = Pending
+	var steps []remote.Step
+	if fresh && !p.helper {
+		p.helper = true
+		steps = append(steps, install(p.f.Manager, nfsPackage(p.f.Manager)))
+	}
+	steps = append(steps, c.Steps...) // what is taken away first
+	if has := p.f.paths[m.Path]; fresh && (has.absent || p.under(m.Path)) {
+		steps = append(steps, makeFolder(m.Path))
+		if has.absent {
+			c.adds = append(c.adds, entry{"folder", m.Path, ""})
+		}
+	}
+	if isNew {
+		c.adds = append(c.adds, entry{"mount", m.Path, line})
+		next := replaceLines(p.fstab.content, listed.entries, line)
+		steps = append(steps, p.writeFstab(next)...)
+	}
+	if fresh {
+		if m.Automount {
+			steps = append(steps, startAutomount(m))
+		} else {
+			steps = append(steps, mountStep(m))
+		}
+		p.covered = append(p.covered, m.Path)
+		p.gone[m.Path] = false
+	}
+	c.Steps = steps
+	return c
+}
+
+func wantMount(m inventory.Mount) string {
+	var with []string
+	if m.Version != "" {
+		with = append(with, "vers="+m.Version)
+	}
+	for _, o := range m.Options {
+		if !(m.Version != "" && isVersion(o)) {
+			with = append(with, o)
+		}
+	}
+	want := sourceOf(m)
+	if with != nil {
+		want += " with " + strings.Join(with, ",")
+	}
+	if m.Automount {
+		want += ", on first use"
+	}
+	return want
+}
+
+// A mounted is what is at a wished path now, against the wish.
+type mounted struct {
+	stack     []mountInfo // all that is mounted exactly there, lowest first
+	top       *mountInfo  // the NFS mount that is seen, if there is one
+	automount bool
+	local     *mountInfo // what is seen is another filesystem
+	below     []mountInfo
+	problem   string // why the top is not what was wished; empty: it is, or there is none
+	stale     bool
+	hung      bool
+}
+
+func (p *nfsPlan) mountedNow(m inventory.Mount) mounted {
+	var now mounted
+	if p.gone[m.Path] {
+		return now
+	}
+	now.stack = visible(p.f.Mounts, m.Path)
+	for i, on := range now.stack {
+		if on.Type == "autofs" && on.Source == "systemd-1" {
+			now.automount = true
+			continue
+		}
+		if i == len(now.stack)-1 && on.nfs() {
+			now.top = &now.stack[i]
+		} else if !on.nfs() {
+			now.local = &now.stack[i]
+		}
+	}
+	if now.local != nil || len(now.stack) > 0 {
+		for _, other := range p.f.Mounts {
+			if strings.HasPrefix(other.Path, m.Path+"/") && !p.gone[other.Path] && len(visible(p.f.Mounts, other.Path)) > 0 {
+				now.below = append(now.below, other)
+			}
+		}
+	}
+	if now.top == nil {
+		return now
+	}
+	has := p.f.paths[m.Path]
+	now.hung = has.hung
+	now.stale = !has.hung && (has.absent || has.irregular)
+	switch {
+	case !p.f.sameServer(m, *now.top):
+		now.problem = "mounted from " + now.top.Source
+	case now.stale:
+		now.problem = "stale file handle"
+	default:
+		now.problem = p.wrongOptions(m, *now.top)
+	}
+	return now
+}
+
+// wrongOptions names the wished options that a mount does not have, and those
+// that it has from a former line of fstab and that nobody wishes any more.
+func (p *nfsPlan) wrongOptions(m inventory.Mount, top mountInfo) string {
+	var wrong []string
+	for _, e := range expectations(m) {
+		if !e.holds(top) {
+			name, _, _ := strings.Cut(e.option, "=")
+			if opposites[name] != "" {
+				name = opposites[name]
+			}
+			has, ok := top.option(name)
+			switch {
+			case !ok:
+				wrong = append(wrong, e.option+" is missing")
+			case has == "":
+				wrong = append(wrong, "has "+name)
+			default:
+				wrong = append(wrong, name+"="+has)
+			}
+		}
+	}
+	new := strings.Split(fstabOptions(m), ",")
+	for _, e := range p.entries(m.Path) {
+		for o := range strings.SplitSeq(e.Options, ",") {
+			was, ok := expect(o)
+			if ok && !slices.Contains(new, o) && !isDefault(o) && !isVersion(o) && !sameKey(new, o) && was.holds(top) {
+				wrong = append(wrong, "still has "+o)
+			}
+		}
+	}
+	if wrong == nil {
+		return ""
+	}
+	return "mounted from " + top.Source + ", but " + strings.Join(wrong, ", ")
+}
+
+// sameKey reports whether options set what o sets, to whichever value.
+func sameKey(options []string, o string) bool {
+	key, _, _ := strings.Cut(o, "=")
+	return slices.ContainsFunc(options, func(p string) bool { k, _, _ := strings.Cut(p, "="); return k == key })
+}
+
+// A listing is what fstab says of a path, against the wish.
+type listing struct {
+	entries []fstabEntry
+	problem string // empty: one line, and it says what is wished
+}
+
+// entries are the lines of fstab as it will be for a path.
+func (p *nfsPlan) entries(at string) []fstabEntry {
+	return slices.DeleteFunc(parseFstab(p.fstab.content), func(e fstabEntry) bool { return e.Path != at })
+}
+
+func (p *nfsPlan) listed(m inventory.Mount) (listing, string) {
+	l := listing{entries: p.entries(m.Path)}
+	line := fmt.Sprintf("%s %s nfs %s 0 0", escapeMount(sourceOf(m)), escapeMount(m.Path), escapeMount(fstabOptions(m)))
+	switch len(l.entries) {
+	case 0:
+		l.problem = "not in " + fstabPath
+		return l, line
+	case 1:
+	default:
+		l.problem = fmt.Sprintf("%s lists it %d times", fstabPath, len(l.entries))
+		return l, line
+	}
+	e := l.entries[0]
+	switch {
+	case e.line == line:
+	case !sameSource(e.Source, sourceOf(m)):
+		l.problem = fstabPath + " says " + e.Source
+	case p.f.ledger.has(entry{"mount", m.Path, e.line}):
+		l.problem = fstabPath + " says " + e.Options
+	default:
+		// Somebody else's line that says the same is as good as ours.
+		if missing := missingOptions(m, e); missing != "" {
+			l.problem = fstabPath + " " + missing
+		}
+	}
+	return l, line
+}
+
+// writeFstab replaces fstab once it is verified, and has systemd read it:
+// otherwise systemd takes a new mount down again, by its old idea of the file.
+func (p *nfsPlan) writeFstab(content string) []remote.Step {
+	step := rewrite(p.fstab, content, 0)
+	step.Write.Verify += verifyFstab
+	p.fstab = file{Path: fstabPath, Presence: Present, content: content}
+	if !p.f.Systemd {
+		return []remote.Step{step}
+	}
+	return []remote.Step{step, daemonReload()}
+}
+
+// missingOptions is why somebody else's line does not say what is wished.
+func missingOptions(m inventory.Mount, e fstabEntry) string {
+	if e.option("noauto") {
+		return "says noauto"
+	}
+	has := strings.Split(strings.ReplaceAll(e.Options, "nfsvers=", "vers="), ",")
+	for o := range strings.SplitSeq(fstabOptions(m), ",") {
+		key, _, _ := strings.Cut(o, "=")
+		for _, h := range has {
+			k, _, _ := strings.Cut(h, "=")
+			if h != o && (k == key && k != h || opposites[o] == h || opposites[h] == o || contrary[o] == h) {
+				return "says " + h
+			}
+		}
+		if !slices.Contains(has, o) && opposites[o] == "" && o != "hard" {
+			return "lacks " + o
+		}
+	}
+	return ""
+}
+
+var contrary = map[string]string{"hard": "soft", "soft": "hard"}
+
+func haveMount(now mounted, listed listing) string {
+	var parts []string
+	switch {
+	case now.top == nil && now.automount:
+		parts = append(parts, "an automount point")
+	case now.top == nil:
+		parts = append(parts, "not mounted")
+	case now.problem != "":
+		parts = append(parts, now.problem)
+	default:
+		v, _ := now.top.option("vers")
+		parts = append(parts, fmt.Sprintf("mounted from %s, NFS %s", now.top.Source, v))
+	}
+	if now.top != nil && len(now.stack) > 1 && !(now.automount && len(now.stack) == 2) {
+		parts = append(parts, fmt.Sprintf("stacked %d deep", len(now.stack)))
+	}
+	if now.hung {
+		parts = append(parts, "its server does not answer")
+	}
+	switch nowhere := now.top == nil && !now.automount; {
+	case listed.problem == "" && nowhere:
+		parts = append(parts, "though "+fstabPath+" lists it")
+	case listed.problem == "":
+	case nowhere && len(listed.entries) == 0: // that goes without saying
+	default:
+		parts = append(parts, listed.problem)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// possible reports whether steps can lead to the wish at all; where they
+// cannot, the finding says why.
+func (p *nfsPlan) possible(m inventory.Mount, now mounted, listed listing, c *change) bool {
+	has, looked := p.f.paths[m.Path]
+	no := func(state State, have, hint string) bool {
+		c.State, c.Have, c.Hint = state, have, hint
+		return false
+	}
+	switch {
+	case len(p.f.Support) == 0:
+		return no(Unmet, fmt.Sprintf("the kernel (Linux %s) has no NFS support: neither built in nor as a module for it", p.f.Kernel),
+			"install the kernel's modules, or boot a kernel that has them; a container cannot")
+	case p.f.fstab.Presence == Unreadable || p.f.fstab.Presence == Irregular:
+		return no(Unknown, fstabPath+" is "+string(p.f.fstab.Presence), "enable sudo for this host")
+	case !looked && !p.under(m.Path):
+		return no(Unknown, "the path was not looked at", "")
+	case has.fault != "":
+		return no(Unknown, has.fault, "")
+	case has.unreadable:
+		return no(Unknown, "the path cannot be looked at without root", "enable sudo for this host")
+	case now.top == nil && has.hung && !p.gone[m.Path] && !p.under(m.Path):
+		return no(Unknown, "the path does not answer within 3s: a mount above it may be dead", "see /proc/self/mountinfo on the host")
+	case has.physical != "" && has.physical != has.nearest && now.top == nil && !p.under(m.Path):
+		return no(Unmet, fmt.Sprintf("%s is reached through a symbolic link: it is %s", has.nearest, has.physical),
+			"wish the mount at its real path")
+	case (has.irregular || has.dangling) && now.top == nil && !p.under(m.Path):
+		return no(Unmet, "there is something else than a folder at the path", "move it away")
+	case now.local != nil:
+		return no(Unmet, fmt.Sprintf("%s (%s) is mounted there", now.local.Source, now.local.Type), "unmount it, or wish another path")
+	case slices.ContainsFunc(listed.entries, func(e fstabEntry) bool { return !e.nfs() }):
+		return no(Unmet, fmt.Sprintf("%s lists another filesystem there: %s", fstabPath, listed.entries[0].line),
+			"take that line out, or wish another path")
+	case m.Automount && !p.f.Systemd:
+		return no(Unmet, "mounting on first use needs systemd, which does not run here", "wish automount = false")
+	case !p.helper && nfsPackage(p.f.Manager) == "":
+		return no(Unmet, "mount.nfs is missing, and no known package manager is here to install it", "install the NFS client")
+	case now.hung && now.problem == "" && now.top != nil:
+		return no(Unmet, haveMount(now, listed), "see whether "+m.Server+" is up and reached from here")
+	}
+	if now.top == nil && has.filled {
+		c.Hint = "the folder holds files that the mount will hide"
+	}
+	return true
+}
+
+// under reports whether a former finding mounts something above the path, so
+// that what is seen of it now says nothing.
+func (p *nfsPlan) under(at string) bool {
+	return slices.ContainsFunc(p.covered, func(q string) bool { return strings.HasPrefix(at, q+"/") })
+}
+
+// unmountFirst plans what has to go before a wish can be mounted anew. It is
+// never "remounted": that changes neither source nor most options.
+func (p *nfsPlan) unmountFirst(m inventory.Mount, now mounted, c *change) bool {
+	below := slices.Clone(now.below)
+	if now.top == nil {
+		// What is mounted below would be hidden by what is mounted here.
+		for _, other := range p.f.Mounts {
+			if strings.HasPrefix(other.Path, m.Path+"/") && !p.gone[other.Path] {
+				below = append(below, other)
+			}
+		}
+	}
+	slices.SortFunc(below, func(a, b mountInfo) int { return strings.Compare(b.Path, a.Path) })
+	for _, b := range below {
+		if _, ours := p.wished[b.Path]; !ours || !b.nfs() {
+			c.State = Unmet
+			c.Have = haveMount(now, listing{}) + fmt.Sprintf("; %s is mounted below, at %s", b.Source, b.Path)
+			c.Hint = "unmount it first"
+			return false
+		}
+	}
+	if holders := p.f.holders[m.Path]; len(holders) > 0 && now.top != nil && !now.stale {
+		c.State = Unmet
+		c.Have = haveMount(now, listing{}) + "; busy: " + strings.Join(holders, ", ")
+		c.Hint = "end what uses it, and apply again"
+		return false
+	}
+	for _, b := range below {
+		if !p.gone[b.Path] {
+			c.Steps = append(c.Steps, unmount(b.Path, "", ""))
+			p.gone[b.Path] = true
+		}
+	}
+	if now.automount && !m.Automount {
+		defer func() { c.Steps = append(c.Steps, stopAutomount(m.Path)) }()
+	}
+	if now.top == nil {
+		return true
+	}
+	option, because := "", ""
+	switch {
+	case now.stale:
+		// A stale handle has nothing behind it that could be lost.
+		option, because = "-l ", " (stale file handle)"
+	case now.hung:
+		option, because = "-f ", " (its server does not answer)"
+	}
+	for _, on := range now.stack {
+		if on.nfs() {
+			c.Steps = append(c.Steps, unmount(m.Path, option, because))
+		}
+	}
+	p.gone[m.Path] = true
+	return true
+}
+
+func nfsPackage(manager string) string {
+	return map[string]string{"apt": "nfs-common", "dnf": "nfs-utils", "yum": "nfs-utils", "zypper": "nfs-client"}[manager]
+}
+
+func makeFolder(at string) remote.Step {
+	return remote.Step{Title: "mkdir " + at, Run: &remote.Command{Script: "umask 022; mkdir -p -- " + quote(at)}}
+}
+
+// killed is what a script says when timeout had to end it.
+func killed(seconds int, command, otherwise string) string {
+	return fmt.Sprintf(`timeout -s KILL %d %s
+status=$?
+if [ "$status" = 137 ] || [ "$status" = 124 ]; then echo %s >&2; fi
+exit "$status"
+`, seconds, command, quote(otherwise))
+}
+
+func mountStep(m inventory.Mount) remote.Step {
+	return remote.Step{Title: "mount " + m.Path, Run: &remote.Command{
+		Script:  killed(60, "mount -- "+quote(m.Path), sourceOf(m)+" did not answer within 60s"),
+		Timeout: 75 * time.Second,
+	}}
+}
+
+// unmount with an option: -f aborts requests to a server that does not answer,
+// -l parts with a handle that is stale. Neither is used on a mount that works.
+func unmount(at, option, because string) remote.Step {
+	disrupts := "what uses files below " + at + " loses them"
+	if option == "-f " {
+		disrupts = "requests to the server that does not answer fail"
+	}
+	return remote.Step{Title: "umount " + option + at + because, Disrupts: disrupts, Run: &remote.Command{
+		Script:  killed(60, "umount "+option+"-- "+quote(at), "the mount did not let go within 60s"),
+		Timeout: 75 * time.Second,
+	}}
+}
+
+// unitOf is the name that systemd gives to a path.
+func unitOf(at, suffix string) string {
+	var b strings.Builder
+	trimmed := strings.Trim(path.Clean(at), "/")
+	for i := range len(trimmed) {
+		switch c := trimmed[i]; {
+		case c == '/':
+			b.WriteByte('-')
+		case c == '.' && i > 0, c == ':', c == '_',
+			'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+	}
+	return b.String() + suffix
+}
+
+func startAutomount(m inventory.Mount) remote.Step {
+	unit := unitOf(m.Path, ".automount")
+	return remote.Step{Title: "systemctl start " + unit, Run: &remote.Command{Script: "systemctl start -- " + quote(unit)}}
+}
+
+func stopAutomount(at string) remote.Step {
+	unit := unitOf(at, ".automount")
+	return remote.Step{
+		Title: "systemctl stop " + unit, Disrupts: "what uses files below " + at + " loses them",
+		Run: &remote.Command{Script: "systemctl stop -- " + quote(unit)},
+	}
+}
+
+// removals take away the mounts that we made and nobody wishes any longer.
+func (p *nfsPlan) removals() []change {
+	var gone []change
+	for _, e := range slices.Backward(p.f.ledger.of("mount")) { // children before parents
+		if _, wished := p.wished[e.path]; wished || slices.ContainsFunc(gone, func(c change) bool { return c.Subject == e.path }) {
+			continue
+		}
+		if c, found := p.removal(e); found {
+			gone = append(gone, c)
+		}
+	}
+	return gone
+}
+
+func (p *nfsPlan) removal(e entry) (change, bool) {
+	c := change{Finding: Finding{Subject: e.path, State: Pending, Want: "not mounted", Why: noLonger}}
+	for _, same := range p.f.ledger.entries {
+		if same.path == e.path {
+			c.drops = append(c.drops, same)
+		}
+	}
+	ours, _ := parseFstabLine(e.text)
+	listed := hasLine(p.fstab.content, e.text)
+	stack := visible(p.f.Mounts, e.path)
+	var top *mountInfo
+	if n := len(stack); n > 0 && !p.gone[e.path] {
+		top = &stack[n-1]
+	}
+	mountedByUs := top != nil && (top.nfs() && sameSource(top.Source, ours.Source) || top.Type == "autofs" && ours.option("x-systemd.automount"))
+	switch {
+	case p.fstab.Presence != Present && p.fstab.Presence != Absent:
+		c.State, c.Have, c.drops = Unknown, fstabPath+" is "+string(p.fstab.Presence), nil
+		return c, true
+	case !listed && len(p.entries(e.path)) > 0:
+		c.State, c.drops = OK, nil
+		c.Have = fmt.Sprintf("%s was changed for it since runai-prep wrote it; it is left alone", fstabPath)
+		c.Hint = "unmount it and take the line out by hand if nobody needs it"
+		return c, true
+	case !listed && !mountedByUs:
+		return c, false // somebody was faster
+	}
+	var has []string
+	if mountedByUs {
+		has = append(has, "mounted from "+ours.Source)
+		if holders := p.f.holders[e.path]; len(holders) > 0 {
+			c.State, c.Have, c.drops = Unmet, has[0]+"; busy: "+strings.Join(holders, ", "), nil
+			c.Hint = "end what uses it, and apply again"
+			return c, true
+		}
+		if ours.option("x-systemd.automount") {
+			c.Steps = append(c.Steps, stopAutomount(e.path))
+		} else {
+			c.Steps = append(c.Steps, unmount(e.path, "", ""))
+		}
+		p.gone[e.path] = true
+	}
+	if listed {
+		has = append(has, "listed in "+fstabPath)
+		next := withoutLines(p.fstab.content, func(line string) bool { return line == e.text })
+		c.Steps = append(c.Steps, p.writeFstab(next)...)
+	}
+	if p.f.ledger.has(entry{"folder", e.path, ""}) && (top == nil || mountedByUs) {
+		c.Steps = append(c.Steps, remote.Step{
+			Title: "rmdir " + e.path + " if it is empty",
+			Run:   &remote.Command{Script: "rmdir -- " + quote(e.path) + " 2>/dev/null || :"},
+		})
+	}
+	c.Have = strings.Join(has, ", ") + " by runai-prep"
+	return c, true
+}
+
+// isThere reports whether something of the ledger is still on the host.
+func (f *nfsFacts) isThere(e entry) bool {
+	if e.kind == "folder" {
+		return !f.paths[e.path].absent
+	}
+	ours, _ := parseFstabLine(e.text)
+	return hasLine(f.fstab.content, e.text) || slices.ContainsFunc(f.Mounts, func(m mountInfo) bool {
+		return m.Path == e.path && m.nfs() && sameSource(m.Source, ours.Source)
+	})
+}
+
+// sameServer compares what is mounted with what is wished. A server may have
+// been written as a name then and as an address now: the address that the
+// kernel talks to decides, with those that the host finds for the name.
+func (f *nfsFacts) sameServer(m inventory.Mount, has mountInfo) bool {
+	if sameSource(has.Source, sourceOf(m)) {
+		return true
+	}
+	_, export := splitSource(has.Source)
+	addr, _ := has.option("addr")
+	at, err := netip.ParseAddr(addr)
+	if err != nil || export != path.Clean(m.Export) {
+		return false
+	}
+	known := append([]string{m.Server}, f.addresses[m.Server]...)
+	return slices.ContainsFunc(known, func(a string) bool {
+		b, err := netip.ParseAddr(a)
+		return err == nil && b.Unmap() == at.Unmap()
+	})
+}

@@ -1,0 +1,212 @@
+package tasks
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/runai-prep/runai-prep/remote"
+)
+
+// certificates are one finding: which of the wished are trusted, whoever put
+// them there. Runtimes read the bundle when they start, so those that run are
+// restarted, unless another finding does that anyway.
+func (p *proxyPlan) certificates(others []change) []change {
+	if len(p.w.certificates) == 0 {
+		return nil
+	}
+	c := change{Finding: Finding{Subject: "ca certificates", State: OK, Why: p.why}}
+	var names, missing []string
+	store, known := trustStores[p.f.trust()]
+	var writes []remote.Step
+	for _, cert := range p.w.certificates {
+		names = append(names, cert.name)
+		has, content := p.f.files[store.path(cert)], cert.pem
+		if has.Path == "" {
+			has = file{Path: store.path(cert), Presence: Absent}
+		}
+		add := entry{"file", has.Path, fmt.Sprintf("%x", sha256.Sum256([]byte(content)))}
+		p.kept = append(p.kept, add)
+		if slices.Contains(p.f.Trusted, cert.line()) {
+			continue
+		}
+		missing = append(missing, cert.name)
+		if has.content != content {
+			writes = append(writes, rewrite(has, content, 0o644))
+			c.adds = append(c.adds, add)
+		}
+	}
+	c.Want = "trusted: " + strings.Join(names, ", ")
+	switch {
+	case !known:
+		c.State, c.Have = Unmet, "no store of certificates is known for this host"
+		return []change{c}
+	case missing == nil:
+		c.Have = "in " + store.bundle
+		return []change{c}
+	}
+	c.State, c.Have = Pending, "not trusted: "+strings.Join(missing, ", ")
+	if p.f.noTool {
+		c.Steps = append(c.Steps, install(p.f.Manager, store.pkg))
+	}
+	c.Steps = append(append(c.Steps, writes...), updateTrust(store))
+	c.Steps = append(c.Steps, p.restartsBut(others)...)
+	return []change{c}
+}
+
+// restartsBut restarts what runs and is not restarted by other findings.
+func (p *proxyPlan) restartsBut(others []change) []remote.Step {
+	var steps []remote.Step
+	for _, u := range p.f.Units {
+		planned := slices.ContainsFunc(others, func(c change) bool {
+			return slices.ContainsFunc(c.Steps, func(s remote.Step) bool { return s.Title == restart(u.Name).Title })
+		})
+		if u.pid > 0 && !planned && u.Name != "kubelet" { // it pulls no images
+			steps = append(steps, restart(u.Name))
+		}
+	}
+	return steps
+}
+
+func (f *proxyFacts) trust() string {
+	switch f.Manager {
+	case "apt":
+		return "debian"
+	case "dnf", "yum":
+		return "el"
+	case "zypper":
+		return "suse"
+	}
+	return ""
+}
+
+func install(manager, name string) remote.Step {
+	title := map[string]string{"apt": "apt-get install "}[manager]
+	if title == "" {
+		title = manager + " install "
+	}
+	return remote.Step{Title: title + name, Install: &remote.Packages{Manager: manager, Names: []string{name}}}
+}
+
+// removals take away what the ledger knows and nobody wishes any longer. Only
+// what still is as we wrote it; for the rest a finding says so, and it stays.
+func (p *proxyPlan) removals() []change {
+	var gone []change
+	for _, of := range []struct {
+		subject, path string
+		syntax        lineSyntax
+	}{
+		{"environment", environmentPath, environmentSyntax},
+		{"dnf", dnfPath, dnfSyntax}, {"dnf", yumPath, dnfSyntax},
+		{"zypper", sysconfigPath, sysconfigSyntax}, {"zypper", curlrcPath, curlrcSyntax},
+	} {
+		if slices.ContainsFunc(p.kept, func(e entry) bool { return e.path == of.path }) ||
+			!slices.ContainsFunc(p.f.ledger.entries, func(e entry) bool { return e.path == of.path }) {
+			continue
+		}
+		c := p.lines(of.subject, of.path, of.syntax, nil, 0)
+		if c.State != OK {
+			c.Want, c.Why = "not set by runai-prep", noLonger
+			gone = append(gone, c)
+		}
+	}
+	certificates := change{Finding: Finding{Subject: "ca certificates", State: Pending, Why: noLonger}}
+	var last []change
+	seen := make(map[string]bool)
+	for _, e := range p.f.ledger.entries {
+		if e.kind != "file" && e.kind != "secret" || seen[e.path] ||
+			slices.ContainsFunc(p.kept, func(k entry) bool { return k.path == e.path }) {
+			continue
+		}
+		seen[e.path] = true
+		switch c, found := p.removal(e); {
+		case !found:
+		case c.Subject == certificates.Subject && c.State == Pending:
+			certificates.Steps = append(certificates.Steps, c.Steps...)
+			certificates.drops = append(certificates.drops, e)
+		case e.path == proxyEnvPath: // after the units that read it
+			last = append(last, c)
+		default:
+			gone = append(gone, c)
+		}
+	}
+	if n := len(certificates.Steps); n > 0 {
+		certificates.Have = fmt.Sprintf("%d that runai-prep made trusted", n)
+		certificates.Want = "trusted no longer"
+		certificates.Steps = append(certificates.Steps, updateTrust(trustStores[p.f.trust()]))
+		certificates.Steps = append(certificates.Steps, p.restartsBut(gone)...)
+		gone = append(gone, certificates)
+	}
+	return append(gone, last...)
+}
+
+func subjectOf(filePath string) string {
+	switch {
+	case filePath == aptPath:
+		return "apt"
+	case strings.HasSuffix(filePath, ".service.d/"+dropInName):
+		return strings.TrimSuffix(path.Base(path.Dir(filePath)), ".service.d")
+	case strings.HasPrefix(path.Base(filePath), "runai-prep-"):
+		return "ca certificates"
+	}
+	return filePath
+}
+
+func (p *proxyPlan) removal(e entry) (change, bool) {
+	c := change{
+		Finding: Finding{Subject: subjectOf(e.path), State: Pending, Have: e.path + ", written by runai-prep", Want: "absent", Why: noLonger},
+	}
+	ours := false // as one of the entries has it: an interrupted run leaves two
+	f := p.f.files[e.path]
+	for _, same := range p.f.ledger.entries {
+		if same.path == e.path {
+			c.drops = append(c.drops, same)
+			ours = ours || f.Presence == Present && p.f.isThere(same)
+		}
+	}
+	intact, signed := p.f.intact[e.path]
+	u := p.f.unit(c.Subject)
+	switch {
+	case f.Presence == Unreadable:
+		c.State, c.Have, c.Hint, c.drops = Unknown, e.path+" cannot be read without root", "enable sudo for this host", nil
+		return c, true
+	case signed && intact:
+		c.Steps = append(c.Steps, remote.Step{Title: "remove " + e.path, Remove: &remote.Removal{Path: e.path}})
+	case ours:
+		c.Steps = append(c.Steps, remote.Step{Title: "remove " + e.path, Remove: &remote.Removal{Path: e.path, Old: f.old()}})
+	case signed || f.Presence == Present:
+		c.State, c.Have, c.drops = OK, e.path+" was changed since runai-prep wrote it, and is left alone", nil
+		c.Hint = "remove it by hand if nobody needs it"
+		return c, true
+	case u == nil || !u.outdated() && !u.Stale:
+		return c, false // somebody was faster
+	default:
+		c.Have = u.Name + " runs with the proxy of a file that is gone"
+	}
+	if u != nil {
+		c.Steps = append(c.Steps, daemonReload())
+		if u.pid > 0 && (u.other || u.count > 0 || len(u.extra) > 0) {
+			c.Steps = append(c.Steps, restart(u.Name))
+		}
+	}
+	return c, true
+}
+
+// isThere reports whether something of the ledger is still on the host as it
+// was put there, as far as can be seen.
+func (f *proxyFacts) isThere(e entry) bool {
+	has := f.files[e.path]
+	switch e.kind {
+	case "line":
+		return hasLine(has.content, e.text)
+	case "secret line":
+		return has.Presence == Present
+	case "secret":
+		_, signed := f.intact[e.path]
+		return signed || has.Presence == Same || has.Presence == Differs || has.Presence == Unreadable
+	}
+	return has.Presence == Unreadable ||
+		has.Presence == Present && fmt.Sprintf("%x", sha256.Sum256([]byte(has.content))) == e.text
+}

@@ -1,0 +1,540 @@
+package tasks
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/runai-prep/runai-prep/internal/secret"
+	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
+)
+
+// noLonger is why something of ours is taken away.
+const noLonger = "no longer in the inventory"
+
+// A proxyPlan is a plan being made.
+type proxyPlan struct {
+	w     proxyWish
+	f     *proxyFacts
+	why   string
+	added map[string]bool // paths that former findings have written
+	// kept are the ledger's entries that are still wished.
+	kept []entry
+}
+
+func planProxy(h inventory.Host, facts Facts) []Finding {
+	p := &proxyPlan{f: facts.(*proxyFacts), added: make(map[string]bool)}
+	if h.Proxy == nil && len(p.f.ledger.entries) == 0 {
+		return nil
+	}
+	var before, units []change
+	if h.Proxy != nil {
+		p.w, p.why = wishOf(h.Proxy), h.Proxy.Why
+		wished := func(target string) bool { return h.Proxy.Targets == nil || slices.Contains(h.Proxy.Targets, target) }
+		listed := h.Proxy.Targets != nil
+		if len(p.w.assignments()) > 0 {
+			if wished("environment") {
+				before = append(before, p.environment())
+			}
+			for _, manager := range []string{"apt", "dnf", "zypper"} {
+				switch {
+				case !wished(manager):
+				case p.f.Manager == manager || manager == "dnf" && p.f.Manager == "yum":
+					before = append(before, p.packageManager())
+				case listed:
+					before = append(before, p.notHere(manager, "is not this host's package manager"))
+				}
+			}
+			for _, name := range runtimes {
+				if !wished(name) {
+					continue
+				}
+				if u := p.f.unit(name); u != nil && u.Load == "loaded" {
+					units = append(units, p.unit(u))
+				} else if listed && u != nil && u.Load == "masked" {
+					units = append(units, p.notHere(name, "is masked"))
+				} else if listed {
+					units = append(units, p.notHere(name, "is not installed"))
+				}
+			}
+		}
+	}
+	gone := p.removals()
+	changes := append(before, p.certificates(append(slices.Clone(units), gone...))...)
+	changes = append(append(changes, units...), gone...)
+	return p.f.ledger.remember(changes, p.f.isThere)
+}
+
+// notHere is the finding for a target that was asked for by name. It is no
+// fault: one list of targets serves hosts of several kinds. When the program
+// is installed later, the next look finds it.
+func (p *proxyPlan) notHere(target, why string) change {
+	return change{Finding: Finding{
+		Subject: target, State: OK, Why: p.why,
+		Have: target + " " + why,
+		Want: p.want() + " once it is there",
+	}}
+}
+
+// want is the wish in a few words; user and password are no part of it.
+func (p *proxyPlan) want() string {
+	text := p.w.http
+	switch {
+	case p.w.http == "":
+		text = p.w.https + " for https"
+	case p.w.https == "":
+		text += " for http"
+	case p.w.https != p.w.http:
+		text += ", for https " + p.w.https
+	}
+	return masked(text)
+}
+
+func (p *proxyPlan) wantSecretly() string {
+	if p.w.credentials() {
+		return p.want() + " with credentials"
+	}
+	return p.want()
+}
+
+// lines edits a file of which only single lines are ours.
+func (p *proxyPlan) lines(subject, path string, syntax lineSyntax, want []assignment, mode fs.FileMode) change {
+	c := change{Finding: Finding{Subject: subject, State: OK, Want: p.want(), Why: p.why}}
+	f := p.f.files[path]
+	if f.Path == "" {
+		f = file{Path: path, Presence: Absent}
+	}
+	switch f.Presence {
+	case Unreadable:
+		c.State, c.Have, c.Hint = Unknown, path+" cannot be read without root", "enable sudo for this host"
+		return c
+	case Irregular:
+		c.State, c.Have = Unmet, path+" is not a regular file"
+		return c
+	}
+	content := p.withoutStale(path, syntax, want, syntax.set(f.content, want), &c)
+	c.Have = "set in " + path
+	// An entry of the ledger with a password's name only: nobody but root may
+	// know even its sum.
+	for _, a := range want {
+		e := entry{"line", path, syntax.format(a)}
+		if isSecretName(a.name) {
+			e = entry{"secret line", path, a.name}
+		}
+		p.kept = append(p.kept, e)
+		if content != f.content && (isSecretName(a.name) || !hasLine(f.content, e.text)) {
+			c.adds = append(c.adds, e)
+		}
+	}
+	tooOpen := mode == 0o600 && f.Presence == Present && !isRootOnly(p.f.modes[path])
+	if content == f.content && !tooOpen {
+		return c
+	}
+	c.State = Pending
+	c.Have = differing(syntax, f.content, want)
+	if want == nil || c.drops != nil && c.adds == nil {
+		c.Have = "set in " + path + " by runai-prep"
+	}
+	if tooOpen && content == f.content {
+		c.Have = path + " holds credentials and is not root's alone"
+	}
+	c.Steps = []remote.Step{rewrite(f, content, mode)}
+	return c
+}
+
+// withoutStale takes the lines out that we put there and that are no longer
+// wished. One that somebody has changed since is no longer ours.
+func (p *proxyPlan) withoutStale(path string, syntax lineSyntax, want []assignment, content string, c *change) string {
+	wanted := func(name string) bool {
+		return slices.ContainsFunc(want, func(a assignment) bool { return a.name == name })
+	}
+	// Credentials belong to the address beside them: where that is not ours
+	// any more, they are not either.
+	ours := false
+	for _, e := range p.f.ledger.entries {
+		ours = ours || e.kind == "line" && e.path == path && hasLine(p.f.files[path].content, e.text)
+	}
+	for _, e := range p.f.ledger.entries {
+		if e.path != path {
+			continue
+		}
+		stale := func(line string) bool {
+			a, ok := syntax.parse(line)
+			if !ok || wanted(a.name) {
+				return false
+			}
+			return e.kind == "line" && line == e.text || e.kind == "secret line" && a.name == e.text && (ours || path == curlrcPath)
+		}
+		var next string
+		if path == sysconfigPath {
+			next = resetSysconfig(content, syntax, stale)
+		} else {
+			next = withoutLines(content, stale)
+		}
+		if next != content {
+			content = next
+			c.drops = append(c.drops, e)
+		}
+	}
+	return content
+}
+
+// resetSysconfig puts the values back that the package brings: YaST wants the
+// lines to be there.
+func resetSysconfig(content string, syntax lineSyntax, stale func(string) bool) string {
+	lines := splitLines(content)
+	for i, line := range lines {
+		if line = strings.TrimSuffix(line, "\n"); stale(line) {
+			a, _ := syntax.parse(line)
+			a.value = ""
+			if a.name == "PROXY_ENABLED" {
+				a.value = "no"
+			}
+			lines[i] = syntax.format(a) + "\n"
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+func isSecretName(name string) bool {
+	return name == "proxy_username" || name == "proxy_password" || name == "proxy-user"
+}
+
+// isRootOnly reads what stat said: the mode and the owner's number.
+func isRootOnly(mode string) bool { return mode == "600 0" || mode == "400 0" }
+
+// differing tells what content assigns instead of what is wanted.
+func differing(syntax lineSyntax, content string, want []assignment) string {
+	lines := splitLines(content)
+	start, end := syntax.bounds(lines)
+	var unset, others []string
+	for _, w := range want {
+		has, found := "", false
+		for i := max(start, 0); i < end; i++ {
+			if a, ok := syntax.parse(strings.TrimSuffix(lines[i], "\n")); ok && a.name == w.name {
+				has, found = a.value, true
+			}
+		}
+		switch {
+		case !found || has == "":
+			unset = append(unset, w.name)
+		case has == w.value:
+		case isSecretName(w.name):
+			others = append(others, w.name+" is another")
+		default:
+			others = append(others, w.name+" is "+masked(has))
+		}
+	}
+	switch {
+	case others == nil && len(unset) == len(want):
+		return "not set"
+	case unset != nil:
+		others = append(others, strings.Join(unset, ", ")+" not set")
+	}
+	return strings.Join(others, ", ")
+}
+
+func (p *proxyPlan) environment() change {
+	c := p.lines("environment", environmentPath, environmentSyntax, p.w.assignments(), 0)
+	if p.w.credentials() {
+		c.Want += " without its credentials, for every user can read " + environmentPath
+	}
+	return c
+}
+
+func (p *proxyPlan) packageManager() change {
+	credentials := func(user, password string) []assignment {
+		if !p.w.credentials() {
+			return nil
+		}
+		as := []assignment{{user, p.w.username}}
+		if p.w.password != "" {
+			as = append(as, assignment{password, p.w.password})
+		}
+		return as
+	}
+	var mode fs.FileMode
+	if p.w.credentials() {
+		mode = 0o600
+	}
+	switch p.f.Manager {
+	case "zypper":
+		want := []assignment{{"PROXY_ENABLED", "yes"}}
+		for _, a := range p.w.assignments() {
+			if a.name == strings.ToUpper(a.name) {
+				want = append(want, a)
+			}
+		}
+		c := p.lines("zypper", sysconfigPath, sysconfigSyntax, want, 0)
+		if p.w.credentials() && c.State != Unknown && c.State != Unmet {
+			user := p.lines("zypper", curlrcPath, curlrcSyntax, []assignment{{"proxy-user", p.w.username + ":" + p.w.password}}, mode)
+			c.Want = p.wantSecretly()
+			c.Steps, c.adds = append(c.Steps, user.Steps...), append(c.adds, user.adds...)
+			if user.State != OK {
+				c.State = user.State
+				c.Have = strings.TrimPrefix(c.Have+"; ", "set in "+sysconfigPath+"; ") + "credentials in " + curlrcPath + ": " + user.Have
+			}
+		}
+		return c
+	case "dnf", "yum":
+		path := dnfPath
+		if p.f.Manager == "yum" {
+			path = yumPath
+		}
+		want := append([]assignment{{"proxy", p.w.dnfURL()}}, credentials("proxy_username", "proxy_password")...)
+		c := p.lines("dnf", path, dnfSyntax, want, mode)
+		c.Want = masked(p.w.dnfURL())
+		if p.w.credentials() {
+			c.Want += " with credentials, so that " + path + " is root's alone"
+		}
+		return c
+	}
+	return p.apt()
+}
+
+// apt has a file of ours, which is read after all others but apt.conf.
+func (p *proxyPlan) apt() change {
+	c := change{Finding: Finding{Subject: "apt", State: OK, Want: p.wantSecretly(), Why: p.why}}
+	ours, content := p.f.files[aptPath], p.w.aptConf()
+	if over := p.aptOverride(); over.path != "" {
+		c.State = Unmet
+		c.Have = fmt.Sprintf("%s is read last and says %s", over.path, masked(strings.TrimSpace(over.text)))
+		c.Hint = "take that line out of " + over.path
+		return c
+	}
+	mode := fs.FileMode(0o644)
+	if p.w.credentials() {
+		mode = 0o600
+	}
+	add := p.ownFile(aptPath, content)
+	switch {
+	case ours.Presence == Unreadable:
+		c.State, c.Have, c.Hint = Unknown, aptPath+" cannot be read without root", "enable sudo for this host"
+		return c
+	case ours.Presence == Same && isRootOnly(p.f.modes[aptPath]), ours.Presence == Present && ours.content == content:
+		c.Have = "set in " + aptPath
+		return c
+	case !p.w.credentials() && ours.Presence == Absent && p.aptIsSo():
+		c.Have = "set in another file of /etc/apt/apt.conf.d"
+		return c
+	}
+	c.State, c.Have = Pending, p.aptHas()
+	c.Steps = []remote.Step{p.write(ours, aptPath, content, mode)}
+	c.adds = []entry{add}
+	return c
+}
+
+// write replaces a file that is ours alone.
+func (p *proxyPlan) write(f file, path, content string, mode fs.FileMode) remote.Step {
+	f.Path = path
+	if mode != 0o600 {
+		if _, signed := p.f.intact[path]; signed { // with a password until now
+			return remote.Step{Title: "write " + path, Write: &remote.File{Path: path, Mode: mode, Secret: secret.New(content)}}
+		}
+		return rewrite(f, content, mode)
+	}
+	return remote.Step{Title: "write " + path, Write: &remote.File{Path: path, Mode: mode, Secret: secret.New(content)}}
+}
+
+// ownFile is the ledger's entry for a whole file; of one with a password not
+// even a sum is kept where others can read it.
+func (p *proxyPlan) ownFile(path, content string) entry {
+	e := entry{"file", path, fmt.Sprintf("%x", sha256.Sum256([]byte(content)))}
+	if strings.HasPrefix(content[strings.IndexByte(content, ' ')+1:], "Written by runai-prep, sha256") {
+		e = entry{"secret", path, ""}
+	}
+	p.kept = append(p.kept, e)
+	return e
+}
+
+// aptOverride is a line of apt.conf, which is read after all the parts, that
+// sets another proxy than the wished.
+func (p *proxyPlan) aptOverride() aptLine {
+	for line := range strings.Lines(p.f.files[aptConfPath].content) {
+		if scheme, url, ok := parseAptProxy(line); ok && url != p.w.withCredentials(p.w.byScheme(scheme)) && p.w.byScheme(scheme) != "" {
+			return aptLine{aptConfPath, line}
+		}
+	}
+	return aptLine{}
+}
+
+func (w proxyWish) byScheme(scheme string) string {
+	if scheme == "http" {
+		return w.http
+	}
+	return w.https
+}
+
+// aptSets are the proxies that apt's other files set in the plain form.
+func (p *proxyPlan) aptSets() map[string]string {
+	set := make(map[string]string)
+	for _, line := range p.f.apt {
+		if line.path == aptPath && p.f.files[aptPath].Presence != Present {
+			continue
+		}
+		if scheme, url, ok := parseAptProxy(line.text); ok {
+			set[scheme] = url
+		}
+	}
+	return set
+}
+
+func (p *proxyPlan) aptIsSo() bool {
+	set := p.aptSets()
+	return set["http"] == p.w.http && set["https"] == p.w.https
+}
+
+func (p *proxyPlan) aptHas() string {
+	if presence := p.f.files[aptPath].Presence; presence == Same {
+		return aptPath + " holds credentials and is not root's alone"
+	} else if presence == Differs {
+		return "set otherwise in " + aptPath
+	}
+	var has []string
+	for scheme, url := range p.aptSets() {
+		has = append(has, scheme+" through "+masked(url))
+	}
+	slices.Sort(has)
+	if has == nil {
+		return "not set"
+	}
+	return strings.Join(has, ", ")
+}
+
+// parseAptProxy reads Acquire::http::Proxy "URL"; on a line of its own.
+func parseAptProxy(line string) (scheme, url string, ok bool) {
+	name, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+	switch strings.ToLower(name) {
+	case "acquire::http::proxy":
+		scheme = "http"
+	case "acquire::https::proxy":
+		scheme = "https"
+	default:
+		return "", "", false
+	}
+	_, url, ok1 := strings.Cut(rest, `"`)
+	url, _, ok2 := strings.Cut(url, `"`)
+	return scheme, strings.TrimSuffix(url, "/"), ok1 && ok2
+}
+
+// restarts says what a restart of each runtime does to what runs.
+var restarts = map[string]string{
+	"containerd": "containerd restarts: running containers go on, nothing starts or stops meanwhile",
+	"docker":     "docker restarts: its containers stop, unless live-restore is set",
+	"crio":       "crio restarts: running containers go on, nothing starts or stops meanwhile",
+	"kubelet":    "kubelet restarts: running pods go on, the node may be NotReady for a moment",
+}
+
+func restart(unit string) remote.Step {
+	return remote.Step{
+		Title:    "systemctl restart " + unit,
+		Disrupts: restarts[unit],
+		Run:      &remote.Command{Script: "systemctl restart " + unit + ".service", Timeout: 2 * time.Minute},
+	}
+}
+
+func daemonReload() remote.Step {
+	return remote.Step{Title: "systemctl daemon-reload", Run: &remote.Command{Script: "systemctl daemon-reload"}}
+}
+
+// unit brings the proxy into the environment of a service: into what systemd
+// has loaded, and, if the service runs, into its process.
+func (p *proxyPlan) unit(u *unitFacts) change {
+	c := change{Finding: Finding{Subject: u.Name, State: OK, Want: p.wantSecretly(), Why: p.why}}
+	path := dropInPath(u.Name)
+	ours, content := p.f.files[path], p.w.dropIn()
+	if ours.Path == "" {
+		ours = file{Path: path, Presence: Absent}
+	}
+	if over := p.f.overrides(u, p.w); over != "" {
+		c.State, c.Have = Unmet, over
+		c.Hint = "that file is read after " + dropInName + ": take the proxy out of it"
+		return c
+	}
+	for _, a := range p.f.assigns {
+		if a.presence == Unreadable && (strings.Contains(a.path, "/"+u.Name+".service.d/") || slices.Contains(u.Files, a.path)) {
+			c.State, c.Have, c.Hint = Unknown, a.path+" cannot be read without root", "enable sudo for this host"
+			return c
+		}
+	}
+	env := p.f.files[proxyEnvPath]
+	if ours.Presence == Unreadable || p.w.credentials() && env.Presence == Unreadable || u.process == Unreadable {
+		c.State, c.Have, c.Hint = Unknown, "the environment of "+u.Name+" can be seen by root alone", "enable sudo for this host"
+		return c
+	}
+	loaded := p.loaded(u)
+	inProcess := u.process == Absent || !u.other && u.count == len(p.w.assignments()) && !u.outdated()
+	// A drop-in of somebody else that says the same is as good as ours.
+	if ours.content != content && (ours.Presence == Present || !loaded || u.Stale) {
+		c.Steps = append(c.Steps, rewrite(ours, content, 0o644))
+		c.adds = append(c.adds, p.ownFile(path, content))
+		loaded = false
+	} else if ours.Presence == Present {
+		p.ownFile(path, content)
+	}
+	if p.w.credentials() {
+		add := p.ownFile(proxyEnvPath, p.w.envFile())
+		if (env.Presence != Same || !isRootOnly(p.f.modes[proxyEnvPath])) && !p.added[proxyEnvPath] {
+			p.added[proxyEnvPath] = true
+			c.Steps = append([]remote.Step{p.write(env, proxyEnvPath, p.w.envFile(), 0o600)}, c.Steps...)
+			c.adds = append(c.adds, add)
+		}
+	}
+	if !loaded {
+		c.Steps = append(c.Steps, daemonReload())
+	}
+	if !inProcess {
+		c.Steps = append(c.Steps, restart(u.Name))
+	}
+	c.Have = p.unitHas(u, loaded, inProcess)
+	if c.Steps != nil {
+		c.State = Pending
+	}
+	return c
+}
+
+// loaded reports whether systemd would start the service with the proxy.
+func (p *proxyPlan) loaded(u *unitFacts) bool {
+	if p.w.credentials() {
+		return slices.Contains(u.Files, proxyEnvPath)
+	}
+	want := p.w.assignments()
+	for _, a := range want {
+		if u.set[a.name] != a.value {
+			return false
+		}
+	}
+	return !slices.Contains(u.Files, proxyEnvPath)
+}
+
+func (p *proxyPlan) unitHas(u *unitFacts, loaded, inProcess bool) string {
+	var has string
+	switch {
+	case loaded && inProcess && u.process == Absent:
+		return "set; " + u.Name + " is " + u.Active
+	case loaded && inProcess:
+		return "set, and " + u.Name + " runs with it"
+	case loaded:
+		has = "set, but " + u.Name + " has run without it since before"
+	case len(u.Set) == 0 && len(u.Files) == 0:
+		has = "not set"
+	case len(u.Set) == 0:
+		has = "not set in " + u.Name + ".service"
+	default:
+		var sets []string
+		for _, name := range proxyNames {
+			if v, ok := u.Set[name]; ok && name == strings.ToUpper(name) {
+				sets = append(sets, name+"="+v)
+			}
+		}
+		if sets == nil {
+			sets = []string{"other variables"}
+		}
+		has = strings.Join(sets, " ")
+	}
+	return has
+}
