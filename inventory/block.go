@@ -155,7 +155,7 @@ func labelled(levels []*level, kind string) (labels []string, byLabel map[string
 type rawLevel struct {
 	requirements *hcl.Attribute
 	blocks       []rawBlock
-	perHost      bool // some expression refers to index, name and the like
+	uses         []string // index, name and the like that expressions refer to
 }
 
 type rawBlock struct {
@@ -170,7 +170,7 @@ type rawBlock struct {
 func (l *loader) readLevel(content *hcl.BodyContent, kinds []kind, own ...string) *rawLevel {
 	raw := &rawLevel{requirements: content.Attributes["requirements"]}
 	if raw.requirements != nil {
-		raw.perHost = l.checkNames(raw.requirements.Expr, own)
+		raw.uses = l.checkNames(raw.requirements.Expr, own)
 	}
 	first := map[string]hcl.Range{}
 	for _, b := range content.Blocks {
@@ -194,9 +194,7 @@ func (l *loader) readLevel(content *hcl.BodyContent, kinds []kind, own ...string
 		first[what] = b.DefRange
 		rb.attrs = l.content(b.Body, rb.kind.schema()).Attributes
 		for _, a := range rb.attrs {
-			if l.checkNames(a.Expr, own) {
-				raw.perHost = true
-			}
+			raw.uses = append(raw.uses, l.checkNames(a.Expr, own)...)
 		}
 		raw.blocks = append(raw.blocks, rb)
 	}
@@ -265,6 +263,9 @@ func (l *loader) content(body hcl.Body, schema *hcl.BodySchema) *hcl.BodyContent
 		}
 		if len(known) > 0 && !strings.Contains(d.Detail, "Did you mean") && d.Subject != nil {
 			d.Detail += didYouMean(string(d.Subject.SliceBytes(l.source(d.Subject.Filename))), known)
+		}
+		if strings.HasPrefix(d.Summary, "Missing name for ") {
+			d.Detail = fmt.Sprintf("The block needs a name. Write it as %s \"NAME\" { … }.", strings.TrimPrefix(d.Summary, "Missing name for "))
 		}
 		l.add(d)
 	}

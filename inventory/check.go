@@ -250,7 +250,7 @@ func constraint(s string) error {
 		return err
 	}
 	if _, err := version.NewConstraint(s); err != nil {
-		return fmt.Errorf("%q is not a version constraint; write one such as \">= 535.104, < 536\"", s)
+		return fmt.Errorf("%q is not a version constraint; write one such as \">= 1.15\" or \">= 535.104, < 536\"", s)
 	}
 	return nil
 }

@@ -3,19 +3,20 @@ package inventory
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
 
-// checkNames reports names in expr that nothing declares, and whether expr
-// refers to one of own, the names that exist in its place alone.
-func (l *loader) checkNames(expr hcl.Expression, own []string) (uses bool) {
+// checkNames reports names in expr that nothing declares. It returns those of
+// own, the names that exist in its place alone, that expr refers to.
+func (l *loader) checkNames(expr hcl.Expression, own []string) (uses []string) {
 	for _, t := range expr.Variables() {
 		root := t.RootName()
 		if slices.Contains(own, root) {
-			uses = true
+			uses = append(uses, root)
 			continue
 		}
 		known, ok := l.names[root]
@@ -24,17 +25,23 @@ func (l *loader) checkNames(expr hcl.Expression, own []string) (uses bool) {
 			l.errorf(t.SourceRange(), "Unknown name", "There is no %q here. Write var.NAME or local.NAME, or put text in quotes.%s", root, didYouMean(root, roots))
 			continue
 		}
-		if len(t) < 2 {
-			continue
-		}
-		step, ok := t[1].(hcl.TraverseAttr)
-		if !ok || slices.Contains(known, step.Name) {
+		step, missing := missingStep(t, known)
+		if !missing {
 			continue
 		}
 		what := map[string]string{"var": "variable", "local": "local value"}[root]
-		l.errorf(hcl.RangeBetween(t[0].SourceRange(), t[1].SourceRange()), "Unknown "+what, "No %s %q is declared.%s", what, step.Name, didYouMean(step.Name, known))
+		l.errorf(hcl.RangeBetween(t[0].SourceRange(), t[1].SourceRange()), "Unknown "+what, "No %s %q is declared.%s", what, step, didYouMean(step, known))
 	}
 	return uses
+}
+
+// missingStep is the name after var. or local. when it is not known.
+func missingStep(t hcl.Traversal, known []string) (string, bool) {
+	if len(t) < 2 {
+		return "", false
+	}
+	step, ok := t[1].(hcl.TraverseAttr)
+	return step.Name, ok && !slices.Contains(known, step.Name)
 }
 
 // evaluate evaluates expr and reports its faults. It is false when there is no
@@ -49,17 +56,26 @@ func (l *loader) evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (v cty.Valu
 			v, ok = cty.DynamicVal, false
 		}
 	}()
+	v, diags := expr.Value(ctx)
+	if len(diags) == 0 {
+		return v, v.IsWhollyKnown()
+	}
 	for _, t := range expr.Variables() {
-		if l.names[t.RootName()] == nil && !known(ctx, t.RootName()) {
+		names, root := l.names[t.RootName()]
+		if _, missing := missingStep(t, names); root && missing || !root && !known(ctx, t.RootName()) {
 			return cty.DynamicVal, false // reported by checkNames
 		}
 	}
-	v, diags := expr.Value(ctx)
-	if len(diags) > 0 && l.confidential(expr, ctx) {
+	if l.confidential(expr, ctx) {
 		for _, d := range diags {
 			if call, is := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d); is && call.FunctionCallError() != nil && !ownError(call.FunctionCallError()) {
 				d.Detail = fmt.Sprintf("The call of %q failed. The reason is not shown, because it may hold the sensitive value that the call was given.", call.CalledFunctionName())
 			}
+		}
+	}
+	for _, d := range diags {
+		if call, is := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); is && !strings.Contains(d.Detail, "Did you mean") {
+			d.Detail += didYouMean(call.CalledFunctionName(), sortedKeys(l.root.Functions))
 		}
 	}
 	l.add(diags...)

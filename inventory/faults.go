@@ -12,12 +12,17 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
+// maxAlike bounds the faults of one kind in one place: an expression of a
+// pattern may be wrong in as many ways as there are hosts.
+const maxAlike = 5
+
 // faults collects what is wrong with an inventory, so that one run shows all
 // of it. A nil collector drops everything: for a second look at what has been
 // reported before.
 type faults struct {
 	diags hcl.Diagnostics
 	seen  map[string]bool
+	alike map[string]int // by place and summary
 	// mask takes the secrets read so far out of a message.
 	mask func(string) string
 }
@@ -54,9 +59,18 @@ func (f *faults) add(diags ...*hcl.Diagnostic) {
 			continue
 		}
 		if f.seen == nil {
-			f.seen = map[string]bool{}
+			f.seen, f.alike = map[string]bool{}, map[string]int{}
 		}
 		f.seen[key] = true
+		if d.Subject != nil {
+			here := d.Summary + d.Subject.String()
+			if f.alike[here]++; f.alike[here] > maxAlike {
+				continue
+			}
+			if f.alike[here] == maxAlike {
+				d.Detail += " Further faults of this kind in this place are not shown."
+			}
+		}
 		f.diags = append(f.diags, d)
 	}
 }
@@ -85,9 +99,12 @@ func (f *faults) sorted() hcl.Diagnostics {
 // didYouMean is a sentence that names the known name nearest to name, or all
 // of them where they are few. It begins with a blank, or is empty.
 func didYouMean(name string, known []string) string {
-	best, distance := "", len(name)/3+2
+	best, distance := "", max(len(name)/3, 1)+1
 	for _, k := range known {
 		d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(k), nil)
+		if letters(name) == letters(k) {
+			d = 1 // letters swapped: the commonest slip counts as one
+		}
 		if d < distance {
 			best, distance = k, d
 		}
@@ -99,6 +116,13 @@ func didYouMean(name string, known []string) string {
 		return fmt.Sprintf(" Known are %s.", enumerate(known))
 	}
 	return ""
+}
+
+// letters are the letters of a name, sorted.
+func letters(name string) string {
+	r := []rune(strings.ToLower(name))
+	slices.Sort(r)
+	return string(r)
 }
 
 // sentence makes an error's text a sentence of a diagnostic.

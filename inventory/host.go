@@ -16,6 +16,7 @@ type Inventory struct {
 	Requirements *Profile // the profile of the whole fleet
 	Hosts        []Host   // in the order declared, patterns expanded
 	Files        map[string]*hcl.File
+	Sensitive    []string // the names of the variables declared sensitive
 }
 
 // A Host is one machine of the inventory.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -22,6 +21,8 @@ type hostBlock struct {
 	pattern hostPattern
 	attrs   hcl.Attributes
 	perHost map[string]bool // attributes that refer to ownNames
+	uses    []string        // which of ownNames
+	address hostText        // the address compiled, or nil
 	raw     *rawLevel
 	shared  *level // raw evaluated, unless it refers to ownNames
 }
@@ -121,11 +122,17 @@ func (b *hostBuilder) read(hb *hcl.Block) *hostBlock {
 	}
 	for n, a := range h.attrs {
 		if n != "requirements" {
-			h.perHost[n] = b.checkNames(a.Expr, own)
+			uses := b.checkNames(a.Expr, own)
+			h.perHost[n] = len(uses) > 0
+			h.uses = append(h.uses, uses...)
 		}
 	}
+	if h.perHost["address"] {
+		h.address = compileText(h.attrs["address"].Expr)
+	}
 	h.raw = b.readLevel(content, settingsKinds, own...)
-	if !h.raw.perHost {
+	h.uses = append(h.uses, h.raw.uses...)
+	if len(h.raw.uses) == 0 {
 		h.shared = b.evaluateLevel(h.raw, b.root)
 	}
 	if err != nil {
@@ -175,8 +182,8 @@ func (b *hostBuilder) expand(h *hostBlock) {
 			continue
 		}
 		head := same
-		if !sameSettings || h.perHost["address"] {
-			ctx := b.hostContext(n, position)
+		if !sameSettings || h.perHost["address"] && !b.quickAddress(h, n, position, &head) {
+			ctx := b.hostContext(n, position, h.uses)
 			b.head(h, ctx, &head, true)
 			if !sameSettings {
 				own := h.shared
@@ -196,6 +203,20 @@ func (b *hostBuilder) expand(h *hostBlock) {
 	for before, names := range repeated {
 		b.errorf(h.block.LabelRanges[0], "Duplicate host", "The block at %s declares %s already. Give each host one block.", place(before.block.DefRange), Compact(names))
 	}
+}
+
+// quickAddress computes a compiled address. It is false when there is none, or
+// when the address is wrong: then it is evaluated again and reported.
+func (b *hostBuilder) quickAddress(h *hostBlock, n patternName, position int, head *hostHead) bool {
+	if h.address == nil {
+		return false
+	}
+	text, ok := h.address(n, position)
+	if !ok || address(text) != nil || strings.Contains(text, ":") {
+		return false
+	}
+	head.address = text
+	return true
 }
 
 // head evaluates the attributes of a host that do, or do not, depend on its
@@ -245,23 +266,33 @@ func (b *hostBuilder) knownGroup(s string) error {
 	return fmt.Errorf("no block declares the group %q; add group %q { … }.%s", s, s, didYouMean(s, sortedKeys(b.groups)))
 }
 
-// hostContext holds a host's own names.
-func (b *hostBuilder) hostContext(n patternName, position int) *hcl.EvalContext {
+// hostContext holds those of a host's own names that its block uses.
+func (b *hostBuilder) hostContext(n patternName, position int, uses []string) *hcl.EvalContext {
 	ctx := b.root.NewChild()
-	ctx.Variables = map[string]cty.Value{"name": cty.StringVal(n.name)}
-	if len(n.labels) == 0 {
-		return ctx
-	}
-	labels, indices := make([]cty.Value, len(n.labels)), make([]cty.Value, len(n.labels))
-	for i, text := range n.labels {
-		labels[i] = cty.StringVal(text)
-		indices[i] = cty.NumberIntVal(int64(position))
-		if number, err := strconv.Atoi(text); err == nil {
-			indices[i] = cty.NumberIntVal(int64(number))
+	ctx.Variables = make(map[string]cty.Value, len(uses))
+	for _, own := range uses {
+		if _, done := ctx.Variables[own]; done {
+			continue
 		}
+		var v cty.Value
+		switch own {
+		case "name":
+			v = cty.StringVal(n.name)
+		case "label":
+			v = cty.StringVal(n.labels[0])
+		case "index":
+			v = cty.NumberIntVal(int64(n.number(0, position)))
+		case "labels", "indices":
+			list := make([]cty.Value, len(n.labels))
+			for i, text := range n.labels {
+				if list[i] = cty.StringVal(text); own == "indices" {
+					list[i] = cty.NumberIntVal(int64(n.number(i, position)))
+				}
+			}
+			v = cty.TupleVal(list)
+		}
+		ctx.Variables[own] = v
 	}
-	ctx.Variables["label"], ctx.Variables["index"] = labels[0], indices[0]
-	ctx.Variables["labels"], ctx.Variables["indices"] = cty.TupleVal(labels), cty.TupleVal(indices)
 	return ctx
 }
 

@@ -50,7 +50,13 @@ func Load(path string, o Options) (*Inventory, hcl.Diagnostics) {
 	l := newLoader(path, o)
 	inv := &Inventory{Path: path, Files: l.files}
 	decls := l.read(path)
-	l.variables(decls.variables)
+	if l.unparsed {
+		// What did not parse may declare what the rest refers to: going on
+		// would report faults that are none.
+		l.secrets.blank(l.files)
+		return inv, l.sorted()
+	}
+	inv.Sensitive = l.variables(decls.variables)
 	l.locals(decls.locals)
 	l.profiles(decls.profiles)
 	l.hosts(decls, inv)
@@ -69,6 +75,9 @@ type loader struct {
 	root    *hcl.EvalContext
 	names   map[string][]string // what may follow var. and local.
 	profile profileSet
+	// unparsed says that a file is missing from what was read, in part or as
+	// a whole.
+	unparsed bool
 }
 
 func newLoader(path string, o Options) *loader {

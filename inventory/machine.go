@@ -17,7 +17,7 @@ var resourcesSpec = spec[Resources]{
 }
 
 var driverSpec = spec[Driver]{
-	{"version", func(d *Driver, in input) { d.Constraint = in.text(constraint) }},
+	{"version", func(d *Driver, in input) { d.Constraint = in.version(constraint) }},
 	{"source", func(d *Driver, in input) { d.Source = in.choice("distro", "cuda-repo", "runfile", "none") }},
 	{"flavor", func(d *Driver, in input) { d.Flavor = in.choice("auto", "open", "proprietary") }},
 	{"repository", func(d *Driver, in input) { d.Repository = in.text(httpURL) }},
@@ -36,8 +36,8 @@ func defaultDriver() Driver {
 }
 
 var kubernetesSpec = spec[Kubernetes]{
-	{"version", func(k *Kubernetes, in input) { k.Version = wish(in.text(constraint), in) }},
-	{"openshift", func(k *Kubernetes, in input) { k.OpenShift = wish(in.text(constraint), in) }},
+	{"version", func(k *Kubernetes, in input) { k.Version = wish(in.version(constraint), in) }},
+	{"openshift", func(k *Kubernetes, in input) { k.OpenShift = wish(in.version(constraint), in) }},
 }
 
 func checksum(s string) error {

@@ -12,7 +12,7 @@ import (
 var mountSpec = spec[Mount]{
 	{"server", func(m *Mount, in input) { m.Server = strings.Trim(in.text(nfsServer), "[]") }},
 	{"export", func(m *Mount, in input) { m.Export = in.text(exportPath) }},
-	{"version", func(m *Mount, in input) { m.Version = in.choice("3", "4", "4.0", "4.1", "4.2") }},
+	{"version", func(m *Mount, in input) { m.Version = in.version(oneOf("3", "4", "4.0", "4.1", "4.2")) }},
 	{"options", func(m *Mount, in input) { m.Options = in.options() }},
 	{"automount", func(m *Mount, in input) { m.Automount = in.boolean() }},
 }

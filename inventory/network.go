@@ -98,11 +98,11 @@ func registryName(s string) error {
 func (l *loader) checkProxy(p *Proxy, layers []*layer) {
 	top := layers[len(layers)-1]
 	switch {
-	case p.HTTPProxy == "" && p.HTTPSProxy == "":
+	case !said(layers, "http_proxy") && !said(layers, "https_proxy"):
 		l.errorf(top.rng, "Proxy without URL", "The proxy has neither http_proxy nor https_proxy. Add one, or take the block away with enabled = false.")
-	case p.Username == "" && !p.Password.IsZero():
+	case !said(layers, "username") && !p.Password.IsZero():
 		l.errorf(top.rng, "Proxy without user name", "The proxy has a password but no user name. Add username = ….")
-	case p.Username != "" && p.Password.IsZero():
+	case p.Username != "" && !said(layers, "password"):
 		l.errorf(top.rng, "Proxy without password", "The proxy has a user name but no password. Add password = env(\"PROXY_PASSWORD\"), or leave the user name out.")
 	}
 }

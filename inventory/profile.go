@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"embed"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -109,6 +110,14 @@ func Profiles() []*Profile {
 	return all
 }
 
+// ProfileSource returns the HCL of a built-in profile.
+func ProfileSource(name string) ([]byte, error) {
+	if !slices.Contains(builtIn(), name) {
+		return nil, fmt.Errorf("there is no built-in profile %q; there are %s", name, strings.Join(builtIn(), ", "))
+	}
+	return profileFiles.ReadFile("profiles/" + name + ".hcl")
+}
+
 // builtIn lists the names of the built-in profiles.
 func builtIn() []string {
 	files, err := fs.Glob(profileFiles, "profiles/*.hcl")
@@ -123,15 +132,15 @@ func builtIn() []string {
 
 var (
 	versionSpec = spec[Requirement]{
-		{"version", func(r *Requirement, in input) { r.Constraint = in.text(constraint) }},
-		{"recommended", func(r *Requirement, in input) { r.Recommended = in.text(versionText) }},
+		{"version", func(r *Requirement, in input) { r.Constraint = in.version(constraint) }},
+		{"recommended", func(r *Requirement, in input) { r.Recommended = in.version(versionText) }},
 		{"title", func(r *Requirement, in input) { r.Title = in.text(nil) }},
 		{"text", func(r *Requirement, in input) { r.Text = in.text(nil) }},
 		{"source", func(r *Requirement, in input) { r.Source = in.text(nil) }},
 	}
 	fractionalSpec = spec[Fractional]{
-		{"driver", func(f *Fractional, in input) { f.Driver = in.text(constraint) }},
-		{"cuda", func(f *Fractional, in input) { f.CUDA = in.text(constraint) }},
+		{"driver", func(f *Fractional, in input) { f.Driver = in.version(constraint) }},
+		{"cuda", func(f *Fractional, in input) { f.CUDA = in.version(constraint) }},
 		{"frameworks", func(f *Fractional, in input) { f.Frameworks = in.texts(nil) }},
 		{"title", func(f *Fractional, in input) { f.Title = in.text(nil) }},
 		{"text", func(f *Fractional, in input) { f.Text = in.text(nil) }},

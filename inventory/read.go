@@ -129,6 +129,7 @@ func (l *loader) inventoryFiles(path string) []string {
 
 // unreadable reports a file that cannot be read; it has no source to point at.
 func (l *loader) unreadable(path string, err error) {
+	l.unparsed = true
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		err = pe.Err
@@ -138,7 +139,8 @@ func (l *loader) unreadable(path string, err error) {
 }
 
 // parse reads one HCL file; it is nil when it has no usable body. What is
-// assigned to attributes named in hidden is never shown, nor are passwords.
+// assigned to attributes named in hidden is never shown, nor is what is
+// assigned to anything called like a password.
 func (l *loader) parse(name string, hidden ...string) *hcl.File {
 	src, err := readFile(name)
 	if err != nil {
@@ -146,7 +148,6 @@ func (l *loader) parse(name string, hidden ...string) *hcl.File {
 		return nil
 	}
 	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
-	hidden = append(hidden, "password")
 	if diags.HasErrors() && bytes.Contains(src, []byte("sensitive")) {
 		hidden = append(hidden, "default") // perhaps of a sensitive variable
 	}
@@ -156,6 +157,7 @@ func (l *loader) parse(name string, hidden ...string) *hcl.File {
 	}
 	l.files[name] = file
 	l.add(diags...)
+	l.unparsed = l.unparsed || diags.HasErrors()
 	if file.Body == nil {
 		return nil
 	}

@@ -51,13 +51,20 @@ func (s *secrets) learnText(text string) {
 // hide remembers a part of the source that spells a secret out.
 func (s *secrets) hide(rng hcl.Range) { s.places = append(s.places, rng) }
 
-// hideAssigned hides what is literally assigned to attributes of these names.
+// passwordName recognizes names of secrets, misspelt ones too.
+var passwordName = regexp.MustCompile(`(?i)(pas+.{0,2}w.?r?[dt]|passwd|passphrase|secret|token)$`)
+
+// hideAssigned hides what is literally assigned to attributes of these names,
+// and to those that are called like a secret.
 // It reads tokens, not the parsed file: a line with a password and a missing
 // quote is shown as a syntax error, too.
 func (s *secrets) hideAssigned(src []byte, filename string, names ...string) {
 	tokens, _ := hclsyntax.LexConfig(src, filename, hcl.InitialPos)
 	for i := 0; i+2 < len(tokens); i++ {
-		if tokens[i].Type != hclsyntax.TokenIdent || tokens[i+1].Type != hclsyntax.TokenEqual || !slices.Contains(names, string(tokens[i].Bytes)) {
+		if tokens[i].Type != hclsyntax.TokenIdent || tokens[i+1].Type != hclsyntax.TokenEqual {
+			continue
+		}
+		if !slices.Contains(names, string(tokens[i].Bytes)) && !passwordName.Match(tokens[i].Bytes) {
 			continue
 		}
 		i = s.hideExpression(tokens, i+2)

@@ -61,10 +61,21 @@ func (in input) as(ty cty.Type) (v cty.Value, hidden, ok bool) {
 	}
 	got, err := convert.Convert(v, ty)
 	if err != nil {
-		in.errorf(rng, "Invalid "+in.name, "A %s is needed here, not %s.", ty.FriendlyName(), article(v.Type()))
+		in.errorf(rng, "Invalid "+in.name, "%s needed here, not %s.", map[cty.Type]string{
+			cty.String: "A string is", cty.Number: "A number is", cty.Bool: "The word true or false is",
+		}[ty], article(v.Type()))
 		return v, hidden, false
 	}
 	return got, hidden, true
+}
+
+// version is text that passes check, and is written as text.
+func (in input) version(check func(string) error) string {
+	if in.value.Type() == cty.Number {
+		in.errorf(in.expr.Range(), "Invalid "+in.name, "The number needs quotes: a version 4.10 without them is read as 4.1.")
+		return ""
+	}
+	return in.text(check)
 }
 
 func article(ty cty.Type) string {

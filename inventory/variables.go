@@ -38,8 +38,9 @@ var (
 	validationSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "condition", Required: true}, {Name: "error_message", Required: true}}}
 )
 
-// variables declares the variables and gives them their values.
-func (l *loader) variables(blocks hcl.Blocks) {
+// variables declares the variables and gives them their values. It returns
+// the names of those that are sensitive.
+func (l *loader) variables(blocks hcl.Blocks) (sensitive []string) {
 	byName := map[string]*variable{}
 	var all []*variable
 	for _, b := range blocks {
@@ -59,6 +60,9 @@ func (l *loader) variables(blocks hcl.Blocks) {
 	values := map[string]cty.Value{}
 	for _, v := range all {
 		values[v.name] = l.variableValue(v, given[v.name])
+		if v.sensitive {
+			sensitive = append(sensitive, v.name)
+		}
 	}
 	l.names["var"] = sortedKeys(byName)
 	l.root.Variables = map[string]cty.Value{"var": cty.ObjectVal(values)}
@@ -67,6 +71,7 @@ func (l *loader) variables(blocks hcl.Blocks) {
 			l.validate(v)
 		}
 	}
+	return sensitive
 }
 
 // variable reads one block.

@@ -99,10 +99,12 @@ func (c *Conn) greet(ctx context.Context, p *process, way elevation) error {
 			if !p.found[e.fd] {
 				rest = p.skipEarly(e.fd, e.data)
 			}
-			if p.found[1] {
-				// Nothing of the program's own can have come with the token but
-				// in the ways that do not ask; it is handed on.
+			// What follows a token is the program's own; on stderr it may be here
+			// before stdout's first word.
+			if p.found[e.fd] {
 				p.unread(e.fd, rest)
+			}
+			if p.found[1] {
 				return nil
 			}
 			if !way.asks {

@@ -57,10 +57,11 @@ type Visit struct {
 	Address string // host:port, once known
 	Err     error  // why nothing could be looked at
 	Looks   []TaskLook
-	// Applied is set once steps were run: the findings as they ended.
+	// applied is set once steps were run: the findings as they ended.
 	applied []report.Finding
-	// refused says why no step was run though some were planned.
-	refused       string
+	// notStarted says why the host's turn never came.
+	notStarted    string
+	refused       bool // the host is not as planned; Err says so, and no step was run
 	rebootPending bool
 
 	conn    Conn

@@ -190,16 +190,23 @@ func builtinEval(s *shell, ctx context.Context, hc interp.HandlerContext, args [
 
 // evaluate runs a script in the shell that hc is of.
 func (s *shell) evaluate(ctx context.Context, hc interp.HandlerContext, script string) error {
-	file, err := s.parse(script)
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(script), s.name)
+	changed := false
+	if err == nil {
+		changed, err = s.rewrite(file)
+	}
 	if err != nil {
 		fmt.Fprintf(hc.Stderr, "%s: %s\n", s.name, syntaxError(err))
 		return interp.ExitStatus(2)
 	}
-	var text strings.Builder
-	if err := syntax.NewPrinter().Print(&text, file); err != nil {
-		return err
+	if changed {
+		var text strings.Builder
+		if err := syntax.NewPrinter().Print(&text, file); err != nil {
+			return err
+		}
+		script = text.String()
 	}
-	return hc.Builtin(ctx, []string{"eval", text.String()})
+	return hc.Builtin(ctx, []string{"eval", script})
 }
 
 func builtinDot(s *shell, ctx context.Context, hc interp.HandlerContext, args []string) error {

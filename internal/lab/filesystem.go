@@ -94,7 +94,7 @@ func (f *filesystem) walk(c cred, p string, follow, own bool) (place, error) {
 		if len(name) > 255 {
 			return place{}, syscall.ENAMETOOLONG
 		}
-		next := place{path: path.Join(here.path, name), parent: here.node, node: here.node.kids[name], mount: here.mount}
+		next := place{path: path.Join(here.path, name), parent: here.node, node: f.child(here.node, name), mount: here.mount}
 		last := strings.Trim(strings.Join(todo, "/"), "/") == ""
 		if next.node == nil {
 			if last {
@@ -119,7 +119,7 @@ func (f *filesystem) walk(c cred, p string, follow, own bool) (place, error) {
 				f.own(&over.root)
 			}
 			next.node = over.root
-		} else if own && next.node.owner != f {
+		} else if own && next.node.owner != f && here.node.owner == f && next.node.show == nil {
 			next.node = next.node.clone(f)
 			here.node.kids[name] = next.node
 		}
@@ -130,6 +130,14 @@ func (f *filesystem) walk(c cred, p string, follow, own bool) (place, error) {
 		return place{}, syscall.ENOTDIR
 	}
 	return found, nil
+}
+
+// child is a name in a directory, or nil.
+func (f *filesystem) child(n *node, name string) *node {
+	if kid := n.kids[name]; kid != nil || n.find == nil {
+		return kid
+	}
+	return n.find(f.machine, name)
 }
 
 func (f *filesystem) own(n **node) {
@@ -224,6 +232,13 @@ func (f *filesystem) readDir(c cred, p string) ([]info, error) {
 		return nil, syscall.EACCES
 	}
 	var list []info
+	if at.node.list != nil {
+		for _, name := range at.node.list(f.machine) {
+			if n := f.child(at.node, name); n != nil {
+				list = append(list, n.info(name, at.mount.dev))
+			}
+		}
+	}
 	for name, n := range at.node.kids {
 		dev := at.mount.dev
 		if over := f.topAt(path.Join(at.path, name)); over != nil {

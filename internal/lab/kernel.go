@@ -13,7 +13,7 @@ func aDirectory(*Machine) string { return "" }
 
 func (im *image) proc() *node {
 	top := im.node(fs.ModeDir | 0o555)
-	top.show = aDirectory
+	top.show, top.find, top.list = aDirectory, (*Machine).procDir, (*Machine).procNames
 	for name, show := range map[string]func(*Machine) string{
 		"cpuinfo": (*Machine).cpuinfo, "meminfo": (*Machine).meminfo, "filesystems": (*Machine).filesystems,
 		"modules": (*Machine).procModules, "self/mountinfo": (*Machine).mountinfo, "self/mounts": (*Machine).procMounts,

@@ -38,6 +38,9 @@ type node struct {
 	// to it does (nil: nobody may).
 	show  func(*Machine) string
 	store func(*Machine, string) error
+	// A directory of which some names are made up when somebody looks.
+	find func(*Machine, string) *node
+	list func(*Machine) []string
 }
 
 // clone makes a copy that f may change.

@@ -233,21 +233,25 @@ func aptMark(p *process) int {
 	}
 	m := p.machine
 	m.mu.Lock()
-	defer m.mu.Unlock()
+	var said []string
 	for _, name := range p.args[2:] {
 		switch p.args[1] {
 		case "hold":
 			m.held[name] = true
-			p.printf("%s set on hold.\n", name)
+			said = append(said, name+" set on hold.")
 		case "unhold":
 			delete(m.held, name)
-			p.printf("Canceled hold on %s.\n", name)
+			said = append(said, "Canceled hold on "+name+".")
 		}
 	}
 	if p.args[1] == "showhold" {
 		for name := range m.held {
-			p.println(name)
+			said = append(said, name)
 		}
+	}
+	m.mu.Unlock() // before printing, which may be into a file
+	for _, line := range said {
+		p.println(line)
 	}
 	return 0
 }

@@ -2,64 +2,101 @@ package lab
 
 import (
 	"fmt"
+	"io/fs"
+	"path"
 	"strconv"
 	"strings"
 )
 
-// procFile is what a process sees under /proc of itself and of others.
-func (p *process) procFile(full string) (string, bool) {
-	rest, ok := strings.CutPrefix(full, "/proc/")
-	if !ok {
-		return "", false
-	}
-	who, name, ok := strings.Cut(rest, "/")
-	if !ok {
-		return "", false
-	}
-	pid, err := strconv.Atoi(who)
-	switch {
-	case who == "self" || who == "thread-self":
-		pid = p.pid
-	case err != nil:
-		return "", false
-	}
-	if other := p.machine.process(pid); other != nil {
-		return other.procText(name)
-	}
-	if u := p.machine.unitOf(pid); u != nil {
-		switch name {
-		case "environ":
-			if p.cred.uid != 0 {
-				return "", false
-			}
-			return strings.ReplaceAll(u.environment, "\n", "\x00"), true
-		case "comm":
-			return strings.TrimSuffix(u.name, ".service") + "\n", true
+// own is a path as this process sees it: it has a /proc/self of its own.
+func (p *process) own(full string) string {
+	for _, self := range []string{"/proc/self", "/proc/thread-self"} {
+		if full == self || strings.HasPrefix(full, self+"/") {
+			return "/proc/" + strconv.Itoa(p.pid) + strings.TrimPrefix(full, self)
 		}
 	}
-	return "", false
+	return full
 }
 
-func (p *process) procText(name string) (string, bool) {
-	comm := p.args[0]
-	comm = comm[strings.LastIndexByte(comm, '/')+1:]
-	switch name {
-	case "stat":
-		return fmt.Sprintf("%d (%s) R %d %d %d 0 -1 4194304 100 0 0 0 0 0 0 0 20 0 1 0 %d 2600000 200\n",
-			p.pid, comm, p.ppid, p.group, p.group, 1000+p.pid), true
-	case "comm":
-		return comm + "\n", true
-	case "cmdline":
-		return strings.Join(p.args, "\x00") + "\x00", true
-	case "environ":
-		return strings.Join(p.environ(), "\x00") + "\x00", true
-	case "status":
-		return fmt.Sprintf("Name:\t%s\nUmask:\t%04o\nState:\tR (running)\nPid:\t%d\nPPid:\t%d\nUid:\t%[5]d\t%[5]d\t%[5]d\t%[5]d\nGid:\t%[6]d\t%[6]d\t%[6]d\t%[6]d\n",
-			comm, p.umask, p.pid, p.ppid, p.cred.uid, p.cred.gid), true
-	case "cgroup":
-		return fmt.Sprintf("0::/user.slice/user-%d.slice/session-1.scope\n", p.cred.uid), true
-	case "loginuid":
-		return "4294967295", true
+// procDir is /proc/PID of a process, or nil. It is made up when somebody
+// looks; the lock of the filesystem is held.
+func (m *Machine) procDir(name string) *node {
+	pid, err := strconv.Atoi(name)
+	if err != nil || pid < 2 {
+		return nil
 	}
-	return "", false
+	seen := procSeen{pid: pid, parent: 1, group: pid, dir: "/", exe: "/usr/bin/sh"}
+	if p := m.process(pid); p != nil {
+		seen.parent, seen.group, seen.uid, seen.dir = p.ppid, p.group, p.cred.uid, p.dir
+		seen.args, seen.environ = p.args, strings.Join(p.environ(), "\x00")+"\x00"
+	} else if u := m.unitOf(pid); u != nil {
+		seen.args, seen.exe = []string{"/usr/bin/" + strings.TrimSuffix(u.name, ".service")}, "/usr/bin/"+strings.TrimSuffix(u.name, ".service")
+		seen.environ = strings.ReplaceAll("LANG=C.UTF-8\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin\n"+u.environment, "\n", "\x00")
+	} else {
+		return nil
+	}
+	return seen.node(m)
+}
+
+// procNames are the process ids that /proc lists.
+func (m *Machine) procNames() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var names []string
+	for pid := range m.procs {
+		names = append(names, strconv.Itoa(pid))
+	}
+	for _, u := range m.units {
+		if u.pid != 0 {
+			names = append(names, strconv.Itoa(u.pid))
+		}
+	}
+	return names
+}
+
+type procSeen struct {
+	pid, parent, group int
+	uid                uint32
+	args               []string
+	environ            string
+	dir, exe           string
+}
+
+func (s procSeen) node(m *Machine) *node {
+	comm := path.Base(s.args[0])
+	ino := uint64(s.pid) << 8
+	add := func(to *node, name string, n node) *node {
+		ino++
+		n.ino, n.mtime, n.uid, n.gid = ino, m.booted, s.uid, s.uid
+		if n.mode.IsDir() {
+			n.kids, n.show = map[string]*node{}, aDirectory
+		}
+		if to != nil {
+			to.kids[name] = &n
+		}
+		return &n
+	}
+	top := add(nil, "", node{mode: fs.ModeDir | 0o555})
+	for name, text := range map[string]string{
+		"stat": fmt.Sprintf("%d (%s) R %d %d %d 0 -1 4194304 100 0 0 0 0 0 0 0 20 0 1 0 %d 2600000 200\n",
+			s.pid, comm, s.parent, s.group, s.group, 1000+s.pid),
+		"comm":    comm + "\n",
+		"cmdline": strings.Join(s.args, "\x00") + "\x00",
+		"cgroup":  fmt.Sprintf("0::/user.slice/user-%d.slice/session-1.scope\n", s.uid),
+		"status": fmt.Sprintf("Name:\t%s\nState:\tR (running)\nPid:\t%d\nPPid:\t%d\nUid:\t%[4]d\t%[4]d\t%[4]d\t%[4]d\n",
+			comm, s.pid, s.parent, s.uid),
+	} {
+		add(top, name, node{mode: 0o444, show: func(*Machine) string { return text }})
+	}
+	add(top, "environ", node{mode: 0o400, show: func(*Machine) string { return s.environ }})
+	add(top, "mountinfo", node{mode: 0o444, show: (*Machine).mountinfo})
+	add(top, "mounts", node{mode: 0o444, show: (*Machine).procMounts})
+	add(top, "cwd", node{mode: fs.ModeSymlink | 0o777, target: s.dir})
+	add(top, "root", node{mode: fs.ModeSymlink | 0o777, target: "/"})
+	add(top, "exe", node{mode: fs.ModeSymlink | 0o777, target: s.exe})
+	fds := add(top, "fd", node{mode: fs.ModeDir | 0o500})
+	for i := range 3 {
+		add(fds, strconv.Itoa(i), node{mode: fs.ModeSymlink | 0o700, target: fmt.Sprintf("pipe:[%d]", s.pid*10+i)})
+	}
+	return top
 }

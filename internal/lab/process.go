@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 )
 
 // A process is a running program of a practice host: a goroutine that has a
@@ -126,7 +125,7 @@ func (p *process) environ() []string {
 	return list
 }
 
-func (p *process) abs(name string) string { return abs(p.dir, name) }
+func (p *process) abs(name string) string { return p.own(abs(p.dir, name)) }
 
 // fail prints a message in the manner of the program, and returns status.
 func (p *process) fail(status int, format string, a ...any) int {
@@ -144,27 +143,11 @@ func (p *process) print(a ...any)                 { fmt.Fprint(p.stdout, a...) }
 func (p *process) printf(format string, a ...any) { fmt.Fprintf(p.stdout, format, a...) }
 func (p *process) println(a ...any)               { fmt.Fprintln(p.stdout, a...) }
 
-// open opens a path as this process, which has a /proc/self of its own.
-func (p *process) open(name string, flag int, perm fs.FileMode) (io.ReadWriteCloser, error) {
-	full := p.abs(name)
-	if text, ok := p.procFile(full); ok {
-		if flag&writing != 0 {
-			return nil, syscall.EACCES
-		}
-		return shown{strings.NewReader(text)}, nil
-	}
-	h, err := p.machine.fs.open(p.cred, full, flag, perm&^p.umask)
-	if err != nil {
-		return nil, err
-	}
-	return h, nil
+// open opens a path as this process.
+func (p *process) open(name string, flag int, perm fs.FileMode) (*file, error) {
+	h, err := p.machine.fs.open(p.cred, p.abs(name), flag, perm&^p.umask)
+	return h, err
 }
-
-// shown is a file under /proc that is made up when it is opened.
-type shown struct{ io.Reader }
-
-func (shown) Write([]byte) (int, error) { return 0, syscall.EBADF }
-func (shown) Close() error              { return nil }
 
 func (p *process) readFile(name string) ([]byte, error) {
 	h, err := p.open(name, os.O_RDONLY, 0)

@@ -14,7 +14,8 @@ func (s *shell) parse(script string) (*syntax.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return file, s.rewrite(file)
+	_, err = s.rewrite(file)
+	return file, err
 }
 
 // A notPOSIX is what dash does not take.
@@ -39,8 +40,7 @@ func syntaxError(err error) string {
 // rewrite makes a parsed script one that the interpreter runs as dash would:
 // what only bash knows is refused, the process ids of the real machine are
 // those of the practice host, and background jobs get one each.
-func (s *shell) rewrite(tree syntax.Node) error {
-	var err error
+func (s *shell) rewrite(tree syntax.Node) (changed bool, err error) {
 	var jobs []*syntax.Stmt
 	refuse := func(n syntax.Node, what string) {
 		if err == nil {
@@ -67,7 +67,7 @@ func (s *shell) rewrite(tree syntax.Node) error {
 			case n.Slice != nil || n.Repl != nil || n.Index != nil || n.Excl:
 				refuse(n, "Bad substitution")
 			case n.Param != nil:
-				renameParam(n)
+				changed = renameParam(n) || changed
 			}
 		case *syntax.Redirect:
 			switch n.Op {
@@ -108,18 +108,17 @@ func (s *shell) rewrite(tree syntax.Node) error {
 	for _, job := range jobs {
 		background(job)
 	}
-	return err
+	return changed || len(jobs) > 0, err
 }
 
-func renameParam(n *syntax.ParamExp) {
+func renameParam(n *syntax.ParamExp) bool {
 	name := map[string]string{"$": pidVar, "PPID": ppidVar, "!": bangVar, "0": nameVar}[n.Param.Value]
 	if name == "" {
-		return
+		return false
 	}
 	n.Param.Value = name
-	if n.Short {
-		n.Short = false
-	}
+	n.Short = false
+	return true
 }
 
 // background turns `X &` into

@@ -65,7 +65,7 @@ func (s *server) accept(l net.Listener) {
 			return
 		}
 		if d := s.machine.spec.latency; d > 0 {
-			c = &slowConn{Conn: c, delay: d, closed: make(chan struct{})}
+			c = slowly(c, d)
 		}
 		s.conns[c] = true
 		s.mu.Unlock()
@@ -116,20 +116,50 @@ func (s *server) restart(ctx context.Context) error {
 	return s.listen()
 }
 
-// A slowConn sends everything later.
+// A slowConn delivers everything that is written to it later, in order.
 type slowConn struct {
 	net.Conn
 	delay  time.Duration
+	queue  chan late
 	once   sync.Once
 	closed chan struct{}
 }
 
+type late struct {
+	due  time.Time
+	data []byte
+}
+
+func slowly(c net.Conn, delay time.Duration) *slowConn {
+	s := &slowConn{Conn: c, delay: delay, queue: make(chan late, 1024), closed: make(chan struct{})}
+	go s.deliver()
+	return s
+}
+
+func (c *slowConn) deliver() {
+	for {
+		select {
+		case l := <-c.queue:
+			t := time.NewTimer(time.Until(l.due))
+			select {
+			case <-t.C:
+			case <-c.closed:
+				t.Stop()
+				return
+			}
+			if _, err := c.Conn.Write(l.data); err != nil {
+				return
+			}
+		case <-c.closed:
+			return
+		}
+	}
+}
+
 func (c *slowConn) Write(p []byte) (int, error) {
-	t := time.NewTimer(c.delay)
-	defer t.Stop()
 	select {
-	case <-t.C:
-		return c.Conn.Write(p)
+	case c.queue <- late{time.Now().Add(c.delay), bytes.Clone(p)}:
+		return len(p), nil
 	case <-c.closed:
 		return 0, net.ErrClosed
 	}

@@ -158,7 +158,7 @@ func (p *process) interpret(name string, script io.Reader, options, args []strin
 			return 137
 		}
 		if err == nil {
-			err = s.rewrite(stmt)
+			_, err = s.rewrite(stmt)
 		}
 		if err != nil {
 			fmt.Fprintf(p.stderr, "%s: %s\n", name, syntaxError(err))
@@ -192,11 +192,7 @@ func abs(dir, p string) string {
 
 func (s *shell) open(ctx context.Context, p string, flag int, perm os.FileMode) (io.ReadWriteCloser, error) {
 	hc := interp.HandlerCtx(ctx)
-	full := abs(hc.Dir, p)
-	if text, ok := s.procFile(full); ok && flag&writing == 0 {
-		return shown{strings.NewReader(text)}, nil
-	}
-	h, err := s.machine.fs.open(s.cred, full, flag, (perm|0o666)&^umaskOf(hc))
+	h, err := s.machine.fs.open(s.cred, s.own(abs(hc.Dir, p)), flag, (perm|0o666)&^umaskOf(hc))
 	if err != nil {
 		doing := "cannot open"
 		if flag&writing != 0 {
@@ -223,7 +219,7 @@ func umaskOf(hc interp.HandlerContext) fs.FileMode {
 }
 
 func (s *shell) stat(_ context.Context, p string, follow bool) (fs.FileInfo, error) {
-	i, err := s.machine.fs.stat(s.cred, p, follow)
+	i, err := s.machine.fs.stat(s.cred, s.own(p), follow)
 	if err != nil {
 		return nil, &os.PathError{Op: "stat", Path: p, Err: err}
 	}
@@ -231,11 +227,11 @@ func (s *shell) stat(_ context.Context, p string, follow bool) (fs.FileInfo, err
 }
 
 func (s *shell) access(_ context.Context, p string, mode interp.AccessMode) error {
-	return s.machine.fs.access(s.cred, p, fs.FileMode(mode))
+	return s.machine.fs.access(s.cred, s.own(p), fs.FileMode(mode))
 }
 
 func (s *shell) readDir(ctx context.Context, p string) ([]fs.DirEntry, error) {
-	list, err := s.machine.fs.readDir(s.cred, abs(interp.HandlerCtx(ctx).Dir, p))
+	list, err := s.machine.fs.readDir(s.cred, s.own(abs(interp.HandlerCtx(ctx).Dir, p)))
 	entries := make([]fs.DirEntry, len(list))
 	for i := range list {
 		entries[i] = list[i]

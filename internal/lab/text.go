@@ -419,7 +419,7 @@ func tr(p *process) int {
 }
 
 func grep(p *process) int {
-	set, args, unknown := permuted(p.args[1:], "-q -s -v -i -x -F -E -c -n -l -h -o -w --quiet", "-e -m -f")
+	set, args, unknown := permuted(p.args[1:], "-q -s -v -i -x -F -E -c -n -l -h -H -o -w -a --quiet", "-e -m -f")
 	if unknown != "" {
 		return p.lacks(unknown)
 	}
@@ -477,7 +477,7 @@ func grep(p *process) int {
 			case isSet(set, "-o"):
 				line = re.FindString(line)
 			}
-			if len(args) > 1 && !isSet(set, "-h") {
+			if (len(args) > 1 || isSet(set, "-H")) && !isSet(set, "-h") {
 				p.print(name + ":")
 			}
 			if isSet(set, "-n") {
