@@ -157,7 +157,10 @@ func (l *loader) parse(name string, hidden ...string) *hcl.File {
 	}
 	l.files[name] = file
 	l.add(diags...)
-	l.unparsed = l.unparsed || diags.HasErrors()
+	if diags.HasErrors() {
+		l.unparsed = true
+		l.secrets.hideLines(src, name)
+	}
 	if file.Body == nil {
 		return nil
 	}

@@ -71,6 +71,22 @@ func (s *secrets) hideAssigned(src []byte, filename string, names ...string) {
 	}
 }
 
+// passwordLine finds the line of a secret where tokens cannot be trusted,
+// because a quote is missing further up. What names a secret may be seen.
+var passwordLine = regexp.MustCompile(`(?im)(?:pas+.{0,2}w.?r?[dt]|passwd|passphrase|secret|token|default)[ \t]*=[ \t]*([^ \t\r\n].*)$`)
+
+var passwordPlace = regexp.MustCompile(`^(?:(?:env|command|sops|file)\("?[^"]*"?\)|(?:var|local)\.[\w-]+)[ \t]*}*[ \t\r]*$`)
+
+// hideLines hides the secrets of a file that does not parse.
+func (s *secrets) hideLines(src []byte, filename string) {
+	for _, m := range passwordLine.FindAllSubmatchIndex(src, -1) {
+		if passwordPlace.Match(src[m[2]:m[3]]) {
+			continue
+		}
+		s.hide(hcl.Range{Filename: filename, Start: hcl.Pos{Byte: m[2]}, End: hcl.Pos{Byte: m[3]}})
+	}
+}
+
 // hideExpression hides the literals of the expression that begins at token i,
 // but for the arguments of functions that only name the place of a secret. It
 // returns the last token of the expression.

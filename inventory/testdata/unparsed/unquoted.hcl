@@ -1,0 +1,2 @@
+ssh { password = "canary-open }
+host "a" {}

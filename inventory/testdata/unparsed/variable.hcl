@@ -1,0 +1,5 @@
+variable "token" {
+  sensitive = true
+  default = "canary-default" "canary-more"
+}
+host "a" {}
