@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -74,13 +73,13 @@ func (a *app) check() *cobra.Command {
 
 // post sends the JSON result to a webhook.
 func post(ctx context.Context, url string, r report.Result) error {
-	body, err := json.Marshal(r)
-	if err != nil {
+	var body bytes.Buffer
+	if err := report.JSON(&body, r); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, &body)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -42,9 +41,7 @@ func (a *app) facts() *cobra.Command {
 				doc.Hosts = append(doc.Hosts, h)
 			}
 			if a.common.output == "json" {
-				enc := json.NewEncoder(a.stdout)
-				enc.SetIndent("", "  ")
-				err = enc.Encode(doc)
+				err = report.FactsJSON(a.stdout, doc)
 			} else {
 				err = report.FactsText(a.stdout, doc)
 			}
