@@ -84,7 +84,7 @@ func (a *authenticator) answer() ssh.KeyboardInteractiveChallenge {
 	said := false
 	return func(_, _ string, questions []string, echos []bool) ([]string, error) {
 		if slices.Contains(a.tried, "password") {
-			return nil, errors.New("the password was refused already")
+			return nil, errRefusedAlready
 		}
 		answers := make([]string, len(questions))
 		for i, q := range questions {
@@ -101,6 +101,8 @@ func (a *authenticator) answer() ssh.KeyboardInteractiveChallenge {
 		return answers, nil
 	}
 }
+
+var errRefusedAlready = errors.New("the password was refused already")
 
 // signers are the keys to offer, in order.
 func (a *authenticator) signers() ([]ssh.Signer, error) {
@@ -303,10 +305,12 @@ func (a *authenticator) refused(err error) error {
 		e.Hint = "ssh-add " + encrypted.path
 	case len(a.tried) == 0:
 		e.Hint = "name a key (ssh { identity_file = … }), or start an ssh-agent that holds one"
+	case slices.Contains(a.tried, "password"), slices.Contains(a.tried, "keyboard-interactive"):
+		e.Hint = "check the password; each way was tried once only, so that the account is not locked"
 	default:
 		e.Hint = "check that ~/.ssh/authorized_keys of " + a.e.user + " on the host has one of these keys"
 	}
-	if err != nil && !strings.Contains(err.Error(), "unable to authenticate") && encrypted == nil {
+	if !strings.Contains(err.Error(), "unable to authenticate") && encrypted == nil && !errors.Is(err, errRefusedAlready) {
 		e.Err = fmt.Errorf("%s: %w", text, err)
 	}
 	return e

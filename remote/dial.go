@@ -123,26 +123,26 @@ func (d *Dialer) connectOnce(ctx context.Context, way route) (*link, error) {
 		return nil, err
 	}
 	begun := time.Now()
+	var presented []ssh.PublicKey
 	for {
 		check := &hostKeyCheck{ring: &d.ring, e: e}
 		l, err := d.login(ctx, way, check, algorithms)
-		if err == nil {
+		switch {
+		case err == nil:
 			d.log().Debug("connected", "host", e.name, "login", e.login(), "hops", len(way)-1, "took", time.Since(begun))
 			return l, nil
-		}
-		// A pin does not say of which type its key is: a server may have others.
-		if e.pin == "" || check.err == nil || check.presented == nil {
+		case check.unpinned:
+			// A pin does not say of which type its key is: the host may have
+			// others than the one it prefers.
+			presented = append(presented, check.presented)
+			algorithms = without(algorithms, check.presented.Type())
+		case len(presented) > 0 && stageIs(err, Handshake):
+			return nil, pinMissed(e, presented...) // it has none of another type
+		default:
 			return nil, err
 		}
-		rest := without(algorithms, check.presented.Type())
-		if len(rest) == 0 || len(rest) == len(algorithms) {
-			return nil, err
-		}
-		algorithms = rest
-		if l, errNext := d.login(ctx, way, &hostKeyCheck{ring: &d.ring, e: e}, algorithms); errNext == nil {
-			return l, nil
-		} else if !stageIs(errNext, HostKey) {
-			return nil, err // it has no key of another type
+		if len(algorithms) == 0 {
+			return nil, pinMissed(e, presented...)
 		}
 	}
 }

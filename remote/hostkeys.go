@@ -110,10 +110,12 @@ func (db *knownDB) keysOf(host string, want []xknownhosts.KnownKey) []xknownhost
 type hostKeyCheck struct {
 	ring *keyring
 	e    endpoint
+	only bool // to see the key and end there
 
 	verified  bool
 	err       *Error
 	presented ssh.PublicKey // without a certificate around it
+	unpinned  bool          // refused only because another key is pinned
 }
 
 // algorithms are the host key algorithms to ask for: first those of which
@@ -125,9 +127,18 @@ func (h *hostKeyCheck) algorithms() ([]string, error) {
 	}
 	var algorithms []string
 	if h.e.pin == "" {
-		algorithms = db.HostKeyAlgorithms(h.e.hostKeyName)
-		// A certificate is asked for first wherever its authority is known.
-		slices.SortStableFunc(algorithms, func(a, b string) int { return boolCompare(isCert(b), isCert(a)) })
+		// Where an authority is known, certificates come first, of whatever type
+		// the host's own key is.
+		for _, k := range db.HostKeys(h.e.hostKeyName) {
+			if k.Cert {
+				algorithms = slices.Clone(certAlgorithms)
+			}
+		}
+		for _, a := range db.HostKeyAlgorithms(h.e.hostKeyName) {
+			if !slices.Contains(certAlgorithms, a) && slices.Contains(plainAlgorithms, a) {
+				algorithms = append(algorithms, a)
+			}
+		}
 	} else {
 		for _, k := range db.HostKeys(h.e.hostKeyName) {
 			if ssh.FingerprintSHA256(k.PublicKey) == h.e.pin {
@@ -150,6 +161,12 @@ var plainAlgorithms = []string{
 	ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256,
 }
 
+var certAlgorithms = []string{
+	ssh.CertAlgoED25519v01,
+	ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01,
+	ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01,
+}
+
 // keyAlgorithms are the algorithms that a key of the given type signs with.
 func keyAlgorithms(keyType string) []string {
 	if keyType == ssh.KeyAlgoRSA {
@@ -158,21 +175,12 @@ func keyAlgorithms(keyType string) []string {
 	return []string{keyType}
 }
 
-func isCert(algorithm string) bool { return strings.Contains(algorithm, "-cert-") }
-
-func boolCompare(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
-}
-
 // verify is the ssh.HostKeyCallback.
 func (h *hostKeyCheck) verify(host string, remote net.Addr, key ssh.PublicKey) error {
 	h.presented = plainKey(key)
+	if h.only {
+		return errSeen
+	}
 	h.err = h.judge(host, remote, key)
 	h.verified = h.err == nil
 	if h.err != nil {
@@ -180,6 +188,8 @@ func (h *hostKeyCheck) verify(host string, remote net.Addr, key ssh.PublicKey) e
 	}
 	return nil
 }
+
+var errSeen = errors.New("the key was seen")
 
 func (h *hostKeyCheck) judge(host string, remote net.Addr, key ssh.PublicKey) *Error {
 	db, err := h.ring.db(h.e.knownHosts)
@@ -197,11 +207,11 @@ func (h *hostKeyCheck) judge(host string, remote net.Addr, key ssh.PublicKey) *E
 			describe(plain), revoked.Revoked.Filename, revoked.Revoked.Line)}
 	}
 	if h.e.pin != "" {
-		if got := ssh.FingerprintSHA256(plain); got != h.e.pin {
-			return &Error{Stage: HostKey, Err: fmt.Errorf("the host presents %s, but the inventory pins %s", describe(plain), h.e.pin),
-				Hint: "if the host was installed anew, compare the fingerprint at its console and change host_key_sha256"}
+		if ssh.FingerprintSHA256(plain) == h.e.pin {
+			return nil
 		}
-		return nil
+		h.unpinned = true
+		return pinMissed(h.e, plain)
 	}
 	if plainErr == nil {
 		return nil
@@ -228,6 +238,15 @@ func (h *hostKeyCheck) judge(host string, remote net.Addr, key ssh.PublicKey) *E
 	}
 	return &Error{Stage: HostKey, Err: fmt.Errorf("unknown host %s: it presents %s", knownhosts.Normalize(host), describe(plain)),
 		Hint: "compare the fingerprint, then: runai-prep trust INVENTORY --limit " + Safe(h.e.name)}
+}
+
+func pinMissed(e endpoint, presented ...ssh.PublicKey) *Error {
+	var all []string
+	for _, key := range presented {
+		all = append(all, describe(key))
+	}
+	return &Error{Stage: HostKey, Err: fmt.Errorf("the host presents %s, but the inventory pins %s", strings.Join(all, ", "), e.pin),
+		Hint: "if the host was installed anew, compare the fingerprint at its console and change host_key_sha256"}
 }
 
 func isTCP(a net.Addr) bool {
