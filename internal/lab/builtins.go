@@ -42,6 +42,8 @@ func findBuiltin(name string) builtin {
 		return builtinWait
 	case "times":
 		return func(*shell, context.Context, interp.HandlerContext, []string) error { return nil }
+	case "exec":
+		return builtinExec
 	case forkCall:
 		return builtinFork
 	case exitCall:
@@ -67,7 +69,7 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 		return s.call(ctx, args[1:])
 	case name == "trap":
 		return trapped(args), nil
-	case name == "wait" && len(args) == 1, name == "pwd" && len(args) == 1:
+	case name == "wait" && len(args) == 1, name == "pwd" && len(args) == 1, name == "exec" && len(args) == 1:
 	case name == "echo", name == "kill", findBuiltin(name) != nil, slices.Contains(bashOnly, name):
 		return append([]string{external + name}, args[1:]...), nil
 	case name == "cd":
@@ -237,6 +239,13 @@ func builtinPwd(s *shell, _ context.Context, hc interp.HandlerContext, args []st
 	}
 	fmt.Fprintln(hc.Stdout, dir)
 	return nil
+}
+
+// builtinExec is exec PROGRAM…: no trap runs once the program has taken the
+// shell's place.
+func builtinExec(_ *shell, ctx context.Context, hc interp.HandlerContext, args []string) error {
+	_ = hc.Builtin(ctx, []string{"trap", "-", "EXIT"})
+	return hc.Builtin(ctx, args)
 }
 
 func builtinFork(s *shell, ctx context.Context, hc interp.HandlerContext, _ []string) error {

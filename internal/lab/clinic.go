@@ -95,7 +95,7 @@ func clinic(all map[string]distro) []patient {
 			infect: staleMount},
 		{name: "gpu-06", illness: "sudo asks for a password", role: "gpu", groups: []string{"rack-b", "locked"}, spec: machineSpec(ubuntu, 6),
 			infect: withRuntime},
-		{name: "gpu-07", illness: "slow: every answer takes a fifth of a second longer", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 7),
+		{name: "gpu-07", illness: "slow: every answer is 80 ms late", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 7),
 			infect: withRuntime},
 		{name: "gpu-08", illness: "unreachable: nobody listens", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 8), unplugged: true},
 		{name: "gpu-09", illness: "another host key than known_hosts has", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 9), impostor: true},
@@ -107,7 +107,7 @@ func clinic(all map[string]distro) []patient {
 		case "gpu-06":
 			s.sudo, s.secret = sudoPassword, password
 		case "gpu-07":
-			s.latency = 200 * time.Millisecond
+			s.latency = 80 * time.Millisecond
 		case "cpu-01":
 			s.memory = 2_050_000 * 1024
 			s.cpus = 8

@@ -109,12 +109,11 @@ func statProgram(p *process) int {
 	for _, arg := range args {
 		i, err := p.machine.fs.stat(p.cred, p.abs(arg), isSet(set, "-L", "-f", "--dereference"))
 		if err != nil {
-			verb := "stat"
 			if isSet(set, "-f") {
 				status = p.fail(1, "cannot read file system information for '%s': %s", arg, strerror(err))
 				continue
 			}
-			status = p.fail(1, "cannot %s '%s': %s", verb, arg, strerror(err))
+			status = p.cannot("statx", arg, err)
 			continue
 		}
 		i.name = arg

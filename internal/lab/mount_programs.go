@@ -23,7 +23,7 @@ func mountProgram(p *process) int {
 		target := args[len(args)-1]
 		return p.fail(1, "%s: must be superuser to use mount.", target)
 	}
-	options := strings.Join(slices.DeleteFunc([]string{set["-o"], set["--options"]}, func(s string) bool { return s == "" }), ",")
+	options := strings.ReplaceAll(strings.Trim(set["-o"]+"\n"+set["--options"], "\n"), "\n", ",")
 	kind := set["-t"] + set["--types"]
 	if isSet(set, "-r") {
 		options = strings.TrimPrefix(options+",ro", ",")
@@ -186,10 +186,14 @@ func mountpointProgram(p *process) int {
 }
 
 func findmntProgram(p *process) int {
-	set, args, unknown := permuted(p.args[1:], "-n -r -l -a -k -s -m -x -v -u -e -f --noheadings --raw --list --fstab --kernel --verify --verbose --nofsroot -P --pairs",
+	set, args, unknown := permuted(p.args[1:], "-n -r -l -a -k -s -m -x -v -u -e -f --noheadings --raw --list --fstab --kernel --verify --verbose --nofsroot -P --pairs -h --help",
 		"-o -t -T -M -S -F -O --output --types --target --mountpoint --source --tab-file --options")
 	if unknown != "" {
 		return p.lacks(unknown)
+	}
+	if isSet(set, "-h", "--help") {
+		p.print("\nUsage:\n findmnt [options]\n\nFind a (mounted) filesystem.\n\n -x, --verify           verify mount table content (default is fstab)\n")
+		return 0
 	}
 	tab := set["-F"] + set["--tab-file"]
 	if isSet(set, "-x", "--verify") {

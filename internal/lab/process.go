@@ -31,6 +31,7 @@ type process struct {
 	stdin            io.Reader
 	stdout, stderr   io.Writer
 
+	died   string      // what its shell says of its end, where a signal ended it
 	forked atomic.Bool // it has background jobs, which live in its context
 
 	// Of a background job.
@@ -180,11 +181,18 @@ func (p *process) input(name string) (io.ReadCloser, error) {
 
 // options takes the leading options off args. Those in flags take no value,
 // those in values do ("-c V", "-cV", "--count=V", "--count V"); both are
-// space-separated lists of options with their dashes. An option outside of
+// space-separated lists of options with their dashes. The values of one given
+// more than once are joined by newlines. An option outside of
 // both is in unknown.
 func options(args []string, flags, values string) (set map[string]string, rest []string, unknown string) {
 	set = map[string]string{}
 	has := func(list, o string) bool { return slices.Contains(strings.Fields(list), o) }
+	add := func(o, value string) {
+		if former, again := set[o]; again {
+			value = former + "\n" + value
+		}
+		set[o] = value
+	}
 	for len(args) > 0 {
 		arg := args[0]
 		if arg == "--" {
@@ -200,9 +208,10 @@ func options(args []string, flags, values string) (set map[string]string, rest [
 			case has(flags, name):
 				set[name] = value
 			case has(values, name) && inline:
-				set[name] = value
+				add(name, value)
 			case has(values, name) && len(args) > 0:
-				set[name], args = args[0], args[1:]
+				add(name, args[0])
+				args = args[1:]
 			default:
 				return set, args, arg
 			}
@@ -215,9 +224,10 @@ func options(args []string, flags, values string) (set map[string]string, rest [
 				set[o] = ""
 				continue
 			case has(values, o) && i+1 < len(arg):
-				set[o] = arg[i+1:]
+				add(o, arg[i+1:])
 			case has(values, o) && len(args) > 0:
-				set[o], args = args[0], args[1:]
+				add(o, args[0])
+				args = args[1:]
 			default:
 				return set, args, o
 			}
@@ -240,6 +250,9 @@ func permuted(args []string, flags, values string) (set map[string]string, rest 
 		}
 		some, left, bad := options(args, flags, values)
 		for name, value := range some {
+			if former, again := set[name]; again && value != "" {
+				value = former + "\n" + value
+			}
 			set[name] = value
 		}
 		if bad != "" {

@@ -3,7 +3,9 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"mvdan.cc/sh/v3/syntax"
 )
@@ -47,8 +49,25 @@ func (s *shell) rewrite(tree syntax.Node) (changed bool, err error) {
 			err = notPOSIX{n.Pos(), what}
 		}
 	}
+	quoted := 0 // how many of the nodes above are "…"
+	var above []syntax.Node
+	bodies := map[*syntax.Word]bool{} // of here-documents
 	syntax.Walk(tree, func(n syntax.Node) bool {
+		if n == nil {
+			if _, ok := above[len(above)-1].(*syntax.DblQuoted); ok {
+				quoted--
+			}
+			above = above[:len(above)-1]
+			return true
+		}
+		above = append(above, n)
 		switch n := n.(type) {
+		case *syntax.DblQuoted:
+			quoted++
+		case *syntax.Word:
+			if quoted == 0 && !bodies[n] && unescape(n) {
+				changed = true
+			}
 		case *syntax.FuncDecl:
 			if n.RsrvWord {
 				refuse(n, `Syntax error: "function" is not POSIX`)
@@ -71,6 +90,8 @@ func (s *shell) rewrite(tree syntax.Node) (changed bool, err error) {
 			}
 		case *syntax.Redirect:
 			switch n.Op {
+			case syntax.Hdoc, syntax.DashHdoc:
+				bodies[n.Word], bodies[n.Hdoc] = true, true
 			case syntax.WordHdoc, syntax.RdrAll, syntax.AppAll:
 				refuse(n, "Syntax error: redirection unexpected")
 			}
@@ -103,12 +124,53 @@ func (s *shell) rewrite(tree syntax.Node) (changed bool, err error) {
 				refuse(n, n.Variant.Value+": not found")
 			}
 		}
+		if err != nil {
+			above = above[:len(above)-1] // its end is not told then
+		}
 		return err == nil
 	})
 	for _, job := range jobs {
 		background(job)
 	}
 	return changed || len(jobs) > 0, err
+}
+
+// unescape makes \x in a word 'x': where the interpreter takes a word as one
+// field, as in an assignment, it leaves backslashes in.
+func unescape(w *syntax.Word) bool {
+	if !slices.ContainsFunc(w.Parts, func(part syntax.WordPart) bool {
+		lit, ok := part.(*syntax.Lit)
+		return ok && strings.Contains(lit.Value, `\`)
+	}) {
+		return false
+	}
+	var parts []syntax.WordPart
+	for _, part := range w.Parts {
+		lit, ok := part.(*syntax.Lit)
+		if !ok {
+			parts = append(parts, part)
+			continue
+		}
+		rest := lit.Value
+		for rest != "" {
+			plain, escaped, found := strings.Cut(rest, `\`)
+			if plain != "" {
+				parts = append(parts, &syntax.Lit{ValuePos: lit.ValuePos, Value: plain})
+			}
+			if !found {
+				break
+			}
+			_, size := utf8.DecodeRuneInString(escaped)
+			if char := escaped[:size]; char == "'" { // which no '…' can hold, were the tree to be printed
+				parts = append(parts, &syntax.DblQuoted{Left: lit.ValuePos, Parts: []syntax.WordPart{&syntax.Lit{ValuePos: lit.ValuePos, Value: char}}})
+			} else {
+				parts = append(parts, &syntax.SglQuoted{Left: lit.ValuePos, Value: char})
+			}
+			rest = escaped[size:]
+		}
+	}
+	w.Parts = parts
+	return true
 }
 
 func renameParam(n *syntax.ParamExp) bool {

@@ -283,6 +283,10 @@ func (s *shell) exec(ctx context.Context, args []string) error {
 	status := child.start(func(format string, a ...any) {
 		fmt.Fprintf(hc.Stderr, "%s: %d: %s\n", s.name, hc.Pos.Line(), fmt.Sprintf(format, a...))
 	})
+	child.exit()
+	if child.died != "" {
+		fmt.Fprintln(hc.Stderr, child.died)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -295,7 +299,11 @@ func (s *shell) exec(ctx context.Context, args []string) error {
 // start finds the program that args name and runs it in this process.
 func (p *process) start(complain func(string, ...any)) int {
 	name := p.args[0]
-	file, status := p.machine.lookPath(p.cred, p.dir, p.getenv("PATH"), name)
+	search, ok := p.env["PATH"]
+	if !ok {
+		search = rootPath
+	}
+	file, status := p.machine.lookPath(p.cred, p.dir, search, name)
 	switch status {
 	case 127:
 		p.machine.miss(name)

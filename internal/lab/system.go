@@ -48,7 +48,7 @@ func id(p *process) int {
 	if len(args) > 0 {
 		n, ok := p.machine.lookupID("/etc/passwd", args[0])
 		if !ok {
-			return p.fail(1, "‘%s’: no such user", args[0])
+			return p.fail(1, "'%s': no such user", args[0])
 		}
 		uid, gid = n, n
 		user, group = p.names(uint32(n), uint32(n))
@@ -161,7 +161,7 @@ func sleep(p *process) int {
 	for _, arg := range p.args[1:] {
 		d, ok := seconds(arg)
 		if !ok {
-			return p.fail(1, "invalid time interval ‘%s’", arg)
+			return p.fail(1, "invalid time interval '%s'", arg)
 		}
 		total += d
 	}
@@ -196,7 +196,7 @@ func env(p *process) int {
 				if why == "not found" {
 					why = "No such file or directory"
 				}
-				fmt.Fprintf(p.stderr, "env: ‘%s’: %s\n", args[0], why)
+				fmt.Fprintf(p.stderr, "env: '%s': %s\n", args[0], why)
 			})
 		}
 		args = args[1:]
@@ -262,7 +262,7 @@ func timeout(p *process) int {
 	}
 	limit, ok := seconds(args[0])
 	if !ok {
-		return p.fail(125, "invalid time interval ‘%s’", args[0])
+		return p.fail(125, "invalid time interval '%s'", args[0])
 	}
 	sig, _ := findSignal("TERM")
 	if s := set["-s"] + set["--signal"]; s != "" {
@@ -281,10 +281,14 @@ func timeout(p *process) int {
 	c := p.child(ctx, args[1:])
 	defer c.exit()
 	status := c.start(func(format string, a ...any) {
-		fmt.Fprintf(p.stderr, "timeout: failed to run command ‘%s’: No such file or directory\n", args[1])
+		fmt.Fprintf(p.stderr, "timeout: failed to run command '%s': No such file or directory\n", args[1])
 	})
 	if ctx.Err() != nil && p.ctx.Err() == nil {
-		if isSet(set, "-p", "--preserve-status") || sig.name == "KILL" {
+		if sig.name == "KILL" {
+			p.died = "Killed"
+			return 137
+		}
+		if isSet(set, "-p", "--preserve-status") {
 			return 128 + sig.number
 		}
 		return 124
@@ -556,7 +560,7 @@ func find(p *process) int {
 	walk = func(name string, level int) {
 		i, err := p.machine.fs.stat(p.cred, p.abs(name), false)
 		if err != nil {
-			status = p.fail(1, "‘%s’: %s", name, strerror(err))
+			status = p.fail(1, "'%s': %s", name, strerror(err))
 			return
 		}
 		matches, _ := path.Match(pattern, path.Base(name))

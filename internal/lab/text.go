@@ -269,9 +269,16 @@ func cmp(p *process) int {
 		if n == 0 {
 			return p.fail(1, "EOF on %s which is empty", short)
 		}
-		return p.fail(1, "EOF on %s after byte %d, line %d", short, n, max(1, line-1))
+		if n > 0 && (a[:n:n])[n-1] != '\n' {
+			return p.fail(1, "EOF on %s after byte %d, in line %d", short, n, line)
+		}
+		return p.fail(1, "EOF on %s after byte %d, line %d", short, n, line-1)
 	}
-	p.printf("%s %s differ: byte %d, line %d\n", args[0], args[1], n+1, line)
+	unit := "byte"
+	if l := p.getenv("LC_ALL") + p.getenv("LANG"); l == "" || l == "C" {
+		unit = "char" // in the C locale it speaks as POSIX has it
+	}
+	p.printf("%s %s differ: %s %d, line %d\n", args[0], args[1], unit, n+1, line)
 	return 1
 }
 
@@ -418,6 +425,9 @@ func tr(p *process) int {
 	return p.readFailed("-", err)
 }
 
+var basicRegexp = strings.NewReplacer(`\(`, "(", `\)`, ")", `\{`, "{", `\}`, "}", `\|`, "|", `\+`, "+", `\?`, "?",
+	"(", `\(`, ")", `\)`, "{", `\{`, "}", `\}`, "|", `\|`, "+", `\+`, "?", `\?`)
+
 func grep(p *process) int {
 	set, args, unknown := permuted(p.args[1:], "-q -s -v -i -x -F -E -c -n -l -h -H -o -w -a --quiet", "-e -m -f")
 	if unknown != "" {
@@ -430,20 +440,24 @@ func grep(p *process) int {
 		}
 		pattern, args = args[0], args[1:]
 	}
-	switch {
-	case isSet(set, "-F"):
-		pattern = regexp.QuoteMeta(pattern)
-	case !isSet(set, "-E"):
-		// Basic: these are plain unless escaped.
-		pattern = strings.NewReplacer(`\(`, "(", `\)`, ")", `\{`, "{", `\}`, "}", `\|`, "|", `\+`, "+", `\?`, "?",
-			"(", `\(`, ")", `\)`, "{", `\{`, "}", `\}`, "|", `\|`, "+", `\+`, "?", `\?`).Replace(pattern)
+	var alternatives []string
+	for one := range strings.SplitSeq(pattern, "\n") {
+		switch {
+		case isSet(set, "-F"):
+			one = regexp.QuoteMeta(one)
+		case !isSet(set, "-E"):
+			// Basic: these are plain unless escaped.
+			one = basicRegexp.Replace(one)
+		}
+		switch {
+		case isSet(set, "-x"):
+			one = "^(?:" + one + ")$"
+		case isSet(set, "-w"):
+			one = `\b(?:` + one + `)\b`
+		}
+		alternatives = append(alternatives, one)
 	}
-	if isSet(set, "-x") {
-		pattern = "^(?:" + pattern + ")$"
-	}
-	if isSet(set, "-w") {
-		pattern = `\b(?:` + pattern + `)\b`
-	}
+	pattern = strings.Join(alternatives, "|")
 	if isSet(set, "-i") {
 		pattern = "(?i)" + pattern
 	}
