@@ -42,9 +42,9 @@ func (l *loader) fileFunctions(f map[string]function.Function) {
 	f["pathexpand"] = textFunc(func(p string) (string, error) { return expandHome(p), nil })
 	f["file"] = textFunc(l.readText)
 	f["filebase64"] = textFunc(func(p string) (string, error) {
-		b, err := readFile(l.path(p))
+		b, err := l.readRegular(p)
 		if err != nil {
-			return "", notReadable(p, err)
+			return "", err
 		}
 		return base64.StdEncoding.EncodeToString(b), nil
 	})
@@ -97,6 +97,10 @@ func (l *loader) template(p string, vars cty.Value) (cty.Value, error) {
 		return cty.NilVal, function.NewArgErrorf(1, "an object of variables is needed, not %s", article(ty))
 	}
 	name := l.path(p)
+	tokens, _ := hclsyntax.LexTemplate([]byte(text), name, hcl.InitialPos)
+	if _, deep := tooDeep(tokens); deep {
+		return cty.NilVal, function.NewArgErrorf(0, "the template is nested too deeply")
+	}
 	expr, diags := hclsyntax.ParseTemplate([]byte(text), name, hcl.InitialPos)
 	if diags.HasErrors() {
 		return cty.NilVal, function.NewArgError(0, diags)
@@ -252,14 +256,31 @@ func expandHome(p string) string {
 }
 
 func (l *loader) readText(p string) (string, error) {
-	b, err := readFile(l.path(p))
+	b, err := l.readRegular(p)
 	if err != nil {
-		return "", notReadable(p, err)
+		return "", err
 	}
 	if !utf8.Valid(b) {
 		return "", safef("%q is not UTF-8 text; use filebase64", p)
 	}
 	return string(b), nil
+}
+
+// readRegular reads a file that an expression names. A pipe or a terminal
+// would be waited for.
+func (l *loader) readRegular(p string) ([]byte, error) {
+	info, err := os.Stat(l.path(p))
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is not a regular file")
+	}
+	if err != nil {
+		return nil, notReadable(p, err)
+	}
+	b, err := readFile(l.path(p))
+	if err != nil {
+		return nil, notReadable(p, err)
+	}
+	return b, nil
 }
 
 func notReadable(p string, err error) error {

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -256,6 +257,9 @@ func (l *loader) declareProfile(b *hcl.Block, builtIn bool) *declaredProfile {
 				words = input{t, nil}.text(nil)
 			}
 			la.why = d.name + ": " + words
+			if e, err := parseEndpoint(la.label); kind == "endpoint" && err == nil {
+				la.label = fmt.Sprintf("%s:%d", e.Host, cmp.Or(e.Port, 443)) // quay.io is quay.io:443
+			}
 			for n, a := range la.attrs {
 				a.why = la.why
 				la.attrs[n] = a
@@ -389,9 +393,6 @@ func merged(chain []*declaredProfile) *Profile {
 		e, err := parseEndpoint(label)
 		if err != nil {
 			continue // reported
-		}
-		if e.Port == 0 {
-			e.Port = 443
 		}
 		if why, on := fold(endpointSpec, byLabel[label], &e); on {
 			e.Why = why

@@ -147,11 +147,18 @@ func (l *loader) parse(name string, hidden ...string) *hcl.File {
 		l.unreadable(name, err)
 		return nil
 	}
+	// Lexing reports nothing that parsing does not.
+	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
+	if rng, deep := tooDeep(tokens); deep {
+		l.files[name], l.unparsed = &hcl.File{Bytes: src}, true
+		l.errorf(rng, "Too deeply nested", "The file nests brackets or operators too deeply to be read. Split the expression into local values.")
+		return nil
+	}
 	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
 	if diags.HasErrors() && bytes.Contains(src, []byte("sensitive")) {
 		hidden = append(hidden, "default") // perhaps of a sensitive variable
 	}
-	l.secrets.hideAssigned(src, name, hidden...)
+	l.secrets.hideAssigned(tokens, hidden...)
 	if file == nil {
 		file = &hcl.File{Bytes: src}
 	}
@@ -195,4 +202,36 @@ func readFile(name string) ([]byte, error) {
 		return nil, fmt.Errorf("it is larger than %d MiB", maxFile>>20)
 	}
 	return src, nil
+}
+
+// Parsing and evaluating recurse: as deep as brackets are nested, and as often
+// as operators and indices follow each other. Far beyond what a person writes
+// the stack would end, and the program with it.
+const (
+	maxDepth     = 500
+	maxOperators = 200_000
+)
+
+// tooDeep finds the token at which a source goes beyond these bounds.
+func tooDeep(tokens hclsyntax.Tokens) (hcl.Range, bool) {
+	depth, operators := 0, 0
+	for _, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenOBrack:
+			depth++
+			operators++
+		case hclsyntax.TokenOParen, hclsyntax.TokenOBrace, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl, hclsyntax.TokenOQuote:
+			depth++
+		case hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCBrace, hclsyntax.TokenTemplateSeqEnd, hclsyntax.TokenCQuote:
+			depth--
+		case hclsyntax.TokenBang, hclsyntax.TokenMinus, hclsyntax.TokenPlus, hclsyntax.TokenStar, hclsyntax.TokenSlash, hclsyntax.TokenPercent,
+			hclsyntax.TokenAnd, hclsyntax.TokenOr, hclsyntax.TokenQuestion, hclsyntax.TokenEqualOp, hclsyntax.TokenNotEqual,
+			hclsyntax.TokenLessThan, hclsyntax.TokenLessThanEq, hclsyntax.TokenGreaterThan, hclsyntax.TokenGreaterThanEq, hclsyntax.TokenDot:
+			operators++
+		}
+		if depth > maxDepth || operators > maxOperators {
+			return t.Range, true
+		}
+	}
+	return hcl.Range{}, false
 }

@@ -58,8 +58,7 @@ var passwordName = regexp.MustCompile(`(?i)(pas+.{0,2}w.?r?[dt]|passwd|passphras
 // and to those that are called like a secret.
 // It reads tokens, not the parsed file: a line with a password and a missing
 // quote is shown as a syntax error, too.
-func (s *secrets) hideAssigned(src []byte, filename string, names ...string) {
-	tokens, _ := hclsyntax.LexConfig(src, filename, hcl.InitialPos)
+func (s *secrets) hideAssigned(tokens hclsyntax.Tokens, names ...string) {
 	for i := 0; i+2 < len(tokens); i++ {
 		if tokens[i].Type != hclsyntax.TokenIdent || tokens[i+1].Type != hclsyntax.TokenEqual {
 			continue

@@ -17,6 +17,7 @@ import (
 // names what is near.
 func Select(hosts []Host, patterns []string) ([]Host, error) {
 	var take, drop []string
+	known := selectable(hosts)
 	for _, p := range patterns {
 		for _, one := range splitPatterns(p) {
 			rest, excluded := strings.CutPrefix(one, "!")
@@ -28,8 +29,8 @@ func Select(hosts []Host, patterns []string) ([]Host, error) {
 				return nil, fmt.Errorf("limit to %q: the pattern is empty; name a host, a group or a role", p)
 			}
 			for _, n := range names {
-				if !slices.ContainsFunc(hosts, func(h Host) bool { return matches(h, n) }) {
-					return nil, fmt.Errorf("limit to %q: no host, group or role matches.%s", n, didYouMean(n, selectable(hosts)))
+				if !matchesAny(known, n) {
+					return nil, fmt.Errorf("limit to %q: no host, group or role matches.%s", n, didYouMean(n, known))
 				}
 			}
 			if excluded {
@@ -68,7 +69,7 @@ func splitPatterns(s string) []string {
 	return append(parts, strings.TrimSpace(s[start:]))
 }
 
-// matcher tests hosts against many patterns at once: names without globs, of
+// matcher tests hosts against many patterns at once: those without globs, of
 // which a bracket may have made thousands, are looked up.
 func matcher(patterns []string) func(Host) bool {
 	exact := map[string]bool{}
@@ -80,22 +81,29 @@ func matcher(patterns []string) func(Host) bool {
 			exact[p] = true
 		}
 	}
+	matches := func(name string) bool {
+		return name != "" && (exact[name] || slices.ContainsFunc(globs, func(g string) bool { return glob(g, name) }))
+	}
 	return func(h Host) bool {
-		return exact[h.Name] || exact[h.Role] && h.Role != "" || slices.ContainsFunc(h.Groups, func(g string) bool { return exact[g] }) ||
-			slices.ContainsFunc(globs, func(g string) bool { return matches(h, g) })
+		return matches(h.Name) || matches(h.Role) || slices.ContainsFunc(h.Groups, matches)
 	}
 }
 
-func matches(h Host, pattern string) bool {
-	for _, n := range append([]string{h.Name, h.Role}, h.Groups...) {
-		if ok, err := path.Match(pattern, n); err == nil && ok && n != "" {
-			return true
-		}
-	}
-	return false
+func glob(pattern, name string) bool {
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
 }
 
-// selectable lists what a pattern may name.
+// matchesAny reports whether a pattern matches one of the sorted names.
+func matchesAny(sorted []string, pattern string) bool {
+	if strings.ContainsAny(pattern, "*?") {
+		return slices.ContainsFunc(sorted, func(n string) bool { return glob(pattern, n) })
+	}
+	_, found := slices.BinarySearch(sorted, pattern)
+	return found
+}
+
+// selectable lists what a pattern may name, sorted.
 func selectable(hosts []Host) []string {
 	var names []string
 	for _, h := range hosts {

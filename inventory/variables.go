@@ -173,6 +173,11 @@ func (l *loader) parseGiven(v *variable, text, from string) *givenValue {
 	if v.ty.IsPrimitiveType() || v.ty == cty.DynamicPseudoType {
 		return &givenValue{cty.StringVal(text), rng}
 	}
+	tokens, _ := hclsyntax.LexExpression(src, from, hcl.InitialPos)
+	if _, deep := tooDeep(tokens); deep {
+		l.errorf(rng, "Too deeply nested", "The value nests brackets or operators too deeply to be read. Write it in a file, in parts.")
+		return &givenValue{cty.DynamicVal, rng}
+	}
 	expr, diags := hclsyntax.ParseExpression(src, from, hcl.InitialPos)
 	l.add(diags...)
 	if diags.HasErrors() {

@@ -3,7 +3,7 @@ locals {
   a = nosuch("x") # ERROR Call to unknown function: There is no function named "nosuch".
   b = uper("x") # ERROR Call to unknown function: There is no function named "uper". Did you mean "upper"?
   c = file("missing.pem") # ERROR Invalid function argument: Invalid value for "str" parameter: "missing.pem" cannot be read: no such file or directory; relative paths start from the inventory's folder.
-  d = file("../faults") # ERROR Invalid function argument: Invalid value for "str" parameter: "../faults" cannot be read: it is a folder; relative paths start from the inventory's folder.
+  d = file("../faults") # ERROR Invalid function argument: Invalid value for "str" parameter: "../faults" cannot be read: it is not a regular file; relative paths start from the inventory's folder.
   e = format("%999999999d", 1) # ERROR Error in function call: Call to function "format" failed: the result is too long; build a shorter one.
   f = indent(999999999, "a\nb") # ERROR Error in function call: Call to function "indent" failed: the result is too long; build a shorter one.
   g = setproduct(range(1000), range(1000)) # ERROR Error in function call: Call to function "setproduct" failed: the result is too long; build a shorter one.
