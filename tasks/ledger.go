@@ -93,22 +93,27 @@ type change struct {
 // found again; what it takes away is forgotten only when it is gone. Entries
 // of things that somebody else removed are forgotten along with it.
 func (l ledger) remember(changes []change, isThere func(entry) bool) []Finding {
-	current := l.entries
-	first := slices.IndexFunc(changes, func(c change) bool { return len(c.adds) > 0 })
-	if first >= 0 {
-		next := slices.DeleteFunc(slices.Clone(current), func(e entry) bool { return !isThere(e) })
-		for _, c := range changes {
-			for _, e := range c.adds {
-				if !slices.Contains(next, e) {
-					next = append(next, e)
-				}
+	var added []entry
+	first := -1
+	for i, c := range changes {
+		for _, e := range c.adds {
+			if !slices.Contains(added, e) {
+				added = append(added, e)
 			}
 		}
-		if !slices.Equal(next, current) {
-			c := &changes[first]
-			c.Steps = append([]remote.Step{l.write(next)}, c.Steps...)
-			current = next
+		if first < 0 && len(c.adds) > 0 {
+			first = i
 		}
+	}
+	current := slices.DeleteFunc(slices.Clone(l.entries), func(e entry) bool { return !isThere(e) })
+	for _, e := range added {
+		if !slices.Contains(current, e) {
+			current = append(current, e)
+		}
+	}
+	if first >= 0 && !slices.Equal(current, l.entries) {
+		c := &changes[first]
+		c.Steps = append([]remote.Step{l.write(current)}, c.Steps...)
 	}
 	found := make([]Finding, 0, len(changes))
 	for _, c := range changes {

@@ -126,7 +126,11 @@ func (p *proxyPlan) lines(subject, path string, syntax lineSyntax, want []assign
 			e = entry{"secret line", path, a.name}
 		}
 		p.kept = append(p.kept, e)
-		if content != f.content && (isSecretName(a.name) || !hasLine(f.content, e.text)) {
+		written := hasLine(content, e.text) && !hasLine(f.content, e.text)
+		if e.kind == "secret line" {
+			written = syntax.set(f.content, []assignment{a}) != f.content
+		}
+		if written {
 			c.adds = append(c.adds, e)
 		}
 	}
@@ -225,7 +229,7 @@ func differing(syntax lineSyntax, content string, want []assignment) string {
 		case has == w.value:
 		case isSecretName(w.name):
 			others = append(others, w.name+" is another")
-		default:
+		case !slices.Contains(others, strings.ToUpper(w.name)+" is "+masked(has)):
 			others = append(others, w.name+" is "+masked(has))
 		}
 	}
@@ -302,7 +306,7 @@ func (p *proxyPlan) apt() change {
 	ours, content := p.f.files[aptPath], p.w.aptConf()
 	if over := p.aptOverride(); over.path != "" {
 		c.State = Unmet
-		c.Have = fmt.Sprintf("%s is read last and says %s", over.path, masked(strings.TrimSpace(over.text)))
+		c.Have = fmt.Sprintf("%s is read last and says %s", over.path, masked(strings.TrimSuffix(strings.TrimSpace(over.text), ";")))
 		c.Hint = "take that line out of " + over.path
 		return c
 	}

@@ -136,10 +136,12 @@ func isHost(direct string) bool {
 }
 
 // dropIn makes a unit's environment. What systemctl shows of a unit it shows
-// to every user, so credentials come from a file that only root reads.
+// to every user, so credentials come from a file that only root reads. The dash
+// is for the day that somebody removes it: a runtime without a proxy is better
+// than none.
 func (w proxyWish) dropIn() string {
 	if w.credentials() {
-		return "# Written by runai-prep: the outbound proxy.\n[Service]\nEnvironmentFile=" + proxyEnvPath + "\n"
+		return "# Written by runai-prep: the outbound proxy.\n[Service]\nEnvironmentFile=-" + proxyEnvPath + "\n"
 	}
 	var b strings.Builder
 	b.WriteString("# Written by runai-prep: the outbound proxy.\n[Service]\n")
