@@ -10,6 +10,7 @@ import (
 
 	"github.com/lmittmann/tint"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/runai-prep/runai-prep/remote"
@@ -68,7 +69,7 @@ A host needs sshd and /bin/sh; nothing is installed on it to be looked at.`,
 	pf.StringVar(&a.common.logFile, "log-file", "", "write the whole log, as JSON lines, to this file")
 	pf.BoolVarP(&a.common.verbose, "verbose", "v", false, "log what is being done, to stderr")
 	root.AddCommand(a.validate(), a.plan(), a.apply(), a.check(), a.facts(),
-		a.allowlist(), a.profiles(), a.format(), a.lab(), a.version())
+		a.allowlist(), a.profiles(), a.trust(), a.format(), a.lab(), a.version())
 	return root
 }
 
@@ -93,7 +94,15 @@ func (a *app) fleetFlags(c *cobra.Command) {
 	fs.IntVar(&f.parallel, "parallel", 32, "hosts at once")
 	fs.DurationVar(&f.timeout, "timeout", 2*time.Minute, "time for one look at one host, connecting included")
 	fs.StringVar(&f.state, "state", "", "folder where the last results are remembered (default ~/.local/state/runai-prep)")
-	fs.StringVar(&f.sshConfig, "ssh-config", "", "ssh_config to honour in place of ~/.ssh/config (none: "+os.DevNull+")")
+	a.sshConfigFlag(fs)
+}
+
+func (a *app) sshConfigFlag(fs *pflag.FlagSet) {
+	fs.StringVar(&a.common.sshConfig, "ssh-config", "", "ssh_config to honour in place of ~/.ssh/config (none: "+os.DevNull+")")
+}
+
+func (a *app) newDialer() *remote.Dialer {
+	return &remote.Dialer{ConfigFile: a.common.sshConfig, Prompt: a.prompt(), Log: slog.Default()}
 }
 
 // outputFlags adds the flags for the form of a result.

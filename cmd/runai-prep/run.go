@@ -10,7 +10,6 @@ import (
 	"github.com/runai-prep/runai-prep/internal/fleet"
 	"github.com/runai-prep/runai-prep/internal/report"
 	"github.com/runai-prep/runai-prep/inventory"
-	"github.com/runai-prep/runai-prep/remote"
 	"github.com/runai-prep/runai-prep/tasks"
 )
 
@@ -40,7 +39,7 @@ func (a *app) prepare(command, path string) (*expedition, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.dialer = &remote.Dialer{ConfigFile: a.common.sshConfig, Prompt: a.prompt(), Log: slog.Default()}
+	a.dialer = a.newDialer()
 	began := time.Now()
 	return &expedition{
 		inv:   inv,

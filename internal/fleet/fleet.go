@@ -112,7 +112,7 @@ func (f *Fleet) look(ctx context.Context, v *Visit) {
 	defer cancel()
 	if v.conn == nil {
 		f.event(v, "connecting")
-		conn, err := f.connect(ctx, v.Host)
+		conn, err := f.Connect(ctx, v.Host)
 		if err != nil {
 			v.Err = cause(ctx, err)
 			return

@@ -273,16 +273,3 @@ func TestASilentProbeIsUnknown(t *testing.T) {
 		}
 	}
 }
-
-func TestOnlyADropInTheHandshakeIsDialledAgain(t *testing.T) {
-	for stage, wanted := range map[remote.Stage]int{remote.Handshake: 4, remote.Authentication: 1, remote.HostKey: 1, remote.Connect: 1} {
-		dials := 0
-		f := &Fleet{Connect: func(context.Context, inventory.Host) (Conn, error) {
-			dials++
-			return nil, &remote.Error{Stage: stage, Err: errors.New("no")}
-		}}
-		if _, err := f.connect(t.Context(), inventory.Host{}); err == nil || dials != wanted {
-			t.Errorf("%s: %d dials (error %v), want %d", stage, dials, err, wanted)
-		}
-	}
-}

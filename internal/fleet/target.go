@@ -2,12 +2,8 @@ package fleet
 
 import (
 	"context"
-	"errors"
 	"net"
 	"strconv"
-	"time"
-
-	"github.com/cenkalti/backoff/v5"
 
 	"github.com/runai-prep/runai-prep/inventory"
 	"github.com/runai-prep/runai-prep/remote"
@@ -53,25 +49,4 @@ func wouldBe(h inventory.Host) string {
 		port = 22
 	}
 	return net.JoinHostPort(h.Address, strconv.Itoa(port))
-}
-
-// connect dials, and dials again where that can help: an sshd that has too
-// many logins at once (MaxStartups) drops the connection before or within the
-// handshake. Nothing else gets better within seconds, and a second attempt at
-// a password may lock an account.
-func (f *Fleet) connect(ctx context.Context, h inventory.Host) (Conn, error) {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval = 300 * time.Millisecond
-	wait.MaxInterval = 5 * time.Second
-	return backoff.Retry(ctx, func() (Conn, error) {
-		c, err := f.Connect(ctx, h)
-		var at *remote.Error
-		if err != nil && !(errors.As(err, &at) && at.Stage == remote.Handshake && ctx.Err() == nil) {
-			return nil, backoff.Permanent(err)
-		}
-		if err != nil {
-			f.log().Debug("connection dropped in the handshake; trying again", "host", h.Name, "error", err)
-		}
-		return c, err
-	}, backoff.WithBackOff(wait), backoff.WithMaxTries(4))
 }

@@ -115,19 +115,29 @@ func groupOfOne(h Host, all bool) group {
 // key is equal for hosts of which the same is to be said.
 func (g group) key() string {
 	var b strings.Builder
-	say := func(fields ...string) {
-		for _, f := range fields {
-			b.WriteString(strconv.Itoa(len(f)) + ":" + f)
-		}
-	}
-	say(g.status, g.alike, strconv.FormatBool(g.isNew))
+	b.WriteString(joined(g.status, g.alike, strconv.FormatBool(g.isNew)))
 	for _, it := range g.items {
-		say(it.Task, it.Subject, it.State, it.Want, it.Why, it.Hint,
-			strconv.FormatBool(it.New), strconv.FormatBool(it.Disruptive), strconv.Itoa(len(it.Steps)))
-		say(it.Steps...)
-		for i, s := range it.Plan {
-			say(s.Disrupts, it.diffs[i].changes)
-		}
+		b.WriteString(it.key())
+	}
+	return b.String()
+}
+
+// key is equal for items of which the same is to be said.
+func (it item) key() string {
+	fields := []string{it.Task, it.Subject, it.State, it.Want, it.Why, it.Hint,
+		strconv.FormatBool(it.New), strconv.FormatBool(it.Disruptive), strconv.Itoa(len(it.Steps))}
+	fields = append(fields, it.Steps...)
+	for i, s := range it.Plan {
+		fields = append(fields, s.Disrupts, it.diffs[i].changes)
+	}
+	return joined(fields...)
+}
+
+// joined is equal only for equal fields.
+func joined(fields ...string) string {
+	var b strings.Builder
+	for _, f := range fields {
+		b.WriteString(strconv.Itoa(len(f)) + ":" + f)
 	}
 	return b.String()
 }

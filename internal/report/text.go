@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/runai-prep/runai-prep/remote"
 )
 
 // TextOptions say how a text report looks.
@@ -24,12 +26,13 @@ func Text(w io.Writer, r Result, o TextOptions) error {
 	p := newPage(o)
 	p.head(r)
 	var settled []string
+	told := map[string]string{} // what was shown whole already, by item, and of whom
 	for _, g := range groupsOf(r, o.Verbose) {
 		if g.status == Settled && len(g.items) == 0 {
 			settled = append(settled, g.names...)
 			continue
 		}
-		p.group(r.Command, g, o)
+		p.group(r.Command, g, o, told)
 	}
 	if len(settled) > 0 {
 		p.WriteByte('\n')
@@ -76,7 +79,7 @@ func (p *page) hosts(title span, names []string) {
 	p.para(span{title.text + "  ", title.style}, span{count(len(names), "host") + ": ", plain}, span{hostList(names), bold})
 }
 
-func (p *page) group(command string, g group, o TextOptions) {
+func (p *page) group(command string, g group, o TextOptions, told map[string]string) {
 	title := strings.ToUpper(g.status)
 	if g.status == Settled && !o.Verbose {
 		title = "CHANGED" // settled too, and by this run
@@ -92,7 +95,7 @@ func (p *page) group(command string, g group, o TextOptions) {
 	}
 	p.hint("  ", g.hint)
 	for _, it := range g.items {
-		p.item(command, it, g, o)
+		p.item(command, it, g, o, told)
 	}
 }
 
@@ -135,7 +138,10 @@ const deep = "      " // below an item
 
 // item writes one finding: a line that says what and why, and below it what
 // differs between hosts, what went wrong, the steps, the hint.
-func (p *page) item(command string, it item, g group, o TextOptions) {
+//
+// Steps that were shown whole for another group are named again, but what they
+// do to files is not shown a second time.
+func (p *page) item(command string, it item, g group, o TextOptions, told map[string]string) {
 	title := []span{{safe(it.Task) + " ", plain}, {safe(strings.Join(it.subjects, ", ")), bold}}
 	if strings.Join(it.subjects, "") == "" {
 		title = []span{{safe(it.Task), bold}}
@@ -170,7 +176,16 @@ func (p *page) item(command string, it item, g group, o TextOptions) {
 	}
 	if it.State == statePending || it.State == stateFailed || o.Verbose {
 		// After apply, the plan with its diffs was seen already.
-		p.steps(it, g, o, command == "apply" && it.State != stateFailed && !o.Verbose)
+		hide := command == "apply" && it.State != stateFailed && !o.Verbose
+		if as := told[it.key()]; as != "" && !o.Verbose {
+			hide = true
+			if len(it.Steps) > 0 {
+				p.para(span{deep, plain}, span{"as on " + as + ":", faint})
+			}
+		} else if !hide {
+			told[it.key()] = hostList(g.names)
+		}
+		p.steps(it, g, o, hide)
 	}
 	p.hint(deep, it.Hint)
 }
@@ -254,7 +269,7 @@ func (p *page) steps(it item, g group, o TextOptions, hide bool) {
 			reasons = true
 			p.para(span{indent + "! ", warn}, span{"disruptive: ", warn}, span{safe(step.Disrupts), plain})
 		}
-		if hide {
+		if hide || bookkeeping(step) && !o.Verbose {
 			continue
 		}
 		lines, more := d.shown(o.Verbose)
@@ -271,6 +286,11 @@ func (p *page) steps(it item, g group, o TextOptions, hide bool) {
 	if it.Disruptive && !reasons {
 		p.para(span{deep + "! ", warn}, span{"disruptive: running work will notice", plain})
 	}
+}
+
+// bookkeeping is a step that writes down what is ours on the host.
+func bookkeeping(s remote.Step) bool {
+	return s.Write != nil && strings.HasPrefix(s.Write.Path, "/var/lib/runai-prep/")
 }
 
 // lineStyle is how line n of a diff looks; the first two name the files.
