@@ -273,10 +273,15 @@ func builtinWait(s *shell, ctx context.Context, hc interp.HandlerContext, args [
 		case !ok:
 			status = 127
 		}
+		switch status {
+		case 137:
+			fmt.Fprintln(hc.Stderr, "Killed")
+		case 143:
+			fmt.Fprintln(hc.Stderr, "Terminated")
+		}
 		if result = nil; status != 0 {
 			result = interp.ExitStatus(status)
 		}
 	}
-	_ = hc
 	return result
 }

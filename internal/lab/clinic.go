@@ -2,6 +2,7 @@ package lab
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -30,6 +31,7 @@ const (
 	proxyURL  = "http://proxy.example.com:3128"
 	oldProxy  = "http://old-proxy.example.com:8080"
 	mountPath = "/mnt/data"
+	noProxy   = "10.77.0.0/16,.example.com"
 	password  = "practice"
 )
 
@@ -83,23 +85,26 @@ func withRuntime(m *Machine) { m.install("containerd") }
 func clinic(all map[string]distro) []patient {
 	debian, ubuntu := all["debian-12"], all["ubuntu-22.04"]
 	list := []patient{
-		{name: "gpu-01", illness: "healthy", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(debian, 1),
-			infect: func(m *Machine) { withRuntime(m); m.install("nfs-common"); mountedByHand(m) }},
-		{name: "gpu-02", illness: "no NFS mount, and no NFS client", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(ubuntu, 2),
-			infect: withRuntime},
-		{name: "gpu-03", illness: "wrong proxy in /etc/environment and in containerd's drop-in", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(debian, 3),
-			infect: wrongProxy},
-		{name: "gpu-04", illness: "an NVIDIA driver of 2018", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(ubuntu, 4),
-			infect: oldDriver},
-		{name: "gpu-05", illness: "mounts the old NAS, and fstab still names it", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 5),
-			infect: staleMount},
-		{name: "gpu-06", illness: "sudo asks for a password", role: "gpu", groups: []string{"rack-b", "locked"}, spec: machineSpec(ubuntu, 6),
-			infect: withRuntime},
-		{name: "gpu-07", illness: "slow: every answer is 80 ms late", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 7),
-			infect: withRuntime},
-		{name: "gpu-08", illness: "unreachable: nobody listens", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 8), unplugged: true},
-		{name: "gpu-09", illness: "another host key than known_hosts has", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 9), impostor: true},
-		{name: "cpu-01", illness: "too little memory", role: "cpu", spec: machineSpec(ubuntu, 10), infect: withRuntime},
+		{name: "gpu-01", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(debian, 1),
+			illness: "healthy", infect: readyByHand},
+		{name: "gpu-02", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(ubuntu, 2),
+			illness: "no NFS mount, and no NFS client", infect: noMount},
+		{name: "gpu-03", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(debian, 3),
+			illness: "wrong proxy in /etc/environment and in containerd's drop-in", infect: wrongProxy},
+		{name: "gpu-04", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(ubuntu, 4),
+			illness: "NVIDIA driver 384.59, older than anything asks for", infect: oldDriver},
+		{name: "gpu-05", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 5),
+			illness: "mounts the old NAS, and fstab still names it", infect: staleMount},
+		{name: "gpu-06", role: "gpu", groups: []string{"rack-b", "locked"}, spec: machineSpec(ubuntu, 6),
+			illness: "freshly installed, and sudo asks for a password", infect: withRuntime},
+		{name: "gpu-07", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 7),
+			illness: "freshly installed, and slow: every answer is 80 ms late", infect: withRuntime},
+		{name: "gpu-08", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 8),
+			illness: "unreachable: nobody listens at its port", unplugged: true},
+		{name: "gpu-09", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 9),
+			illness: "another host key than known_hosts has", impostor: true},
+		{name: "cpu-01", role: "cpu", spec: machineSpec(ubuntu, 10),
+			illness: "too little memory", infect: noMount},
 	}
 	for i := range list {
 		s := &list[i].spec
@@ -116,30 +121,53 @@ func clinic(all map[string]distro) []patient {
 	return list
 }
 
-// mountedByHand is a host on which somebody did by hand what the inventory wishes
-// of NFS.
-func mountedByHand(m *Machine) {
+// readyByHand is a host on which somebody did by hand what the inventory
+// wishes.
+func readyByHand(m *Machine) {
+	withRuntime(m)
+	m.install("nfs-common")
 	fstab, _ := m.ReadFile("/etc/fstab")
-	m.put("/etc/fstab", fstab+nasName+":"+nasExport+" "+mountPath+" nfs _netdev,nofail,vers=4.2 0 0\n")
+	m.put("/etc/fstab", fstab+nasName+":"+nasExport+" "+mountPath+" nfs rw,hard,noatime,vers=4.2,_netdev,nofail 0 0\n")
+	var environment, dropIn strings.Builder
+	dropIn.WriteString("[Service]\n")
+	for _, name := range []string{"http_proxy", "https_proxy", "no_proxy"} {
+		value := proxyURL
+		if name == "no_proxy" {
+			value = noProxy + ",localhost,127.0.0.1,::1,.svc,.cluster.local"
+		}
+		for _, name := range []string{strings.ToUpper(name), name} {
+			fmt.Fprintf(&environment, "%s=%s\n", name, value)
+			fmt.Fprintf(&dropIn, "Environment=\"%s=%s\"\n", name, value)
+		}
+	}
+	m.put("/etc/environment", environment.String())
+	m.put("/etc/systemd/system/containerd.service.d/http-proxy.conf", dropIn.String())
+	m.put("/etc/apt/apt.conf.d/80proxy", fmt.Sprintf("Acquire::http::Proxy %q;\nAcquire::https::Proxy %[1]q;\n", proxyURL))
+}
+
+func noMount(m *Machine) {
+	fstab, _ := m.ReadFile("/etc/fstab")
+	readyByHand(m)
+	m.put("/etc/fstab", fstab)
+	m.uninstall("nfs-common")
 }
 
 func wrongProxy(m *Machine) {
-	withRuntime(m)
-	environment, _ := m.ReadFile("/etc/environment")
-	m.put("/etc/environment", environment+"http_proxy="+oldProxy+"\nhttps_proxy="+oldProxy+"\n")
-	m.put("/etc/systemd/system/containerd.service.d/proxy.conf",
+	readyByHand(m)
+	m.put("/etc/environment", "# by hand, for the trial in May\nhttp_proxy="+oldProxy+"\nhttps_proxy="+oldProxy+"\n")
+	m.put("/etc/systemd/system/containerd.service.d/http-proxy.conf",
 		"[Service]\nEnvironment=\"HTTP_PROXY="+oldProxy+"\" \"HTTPS_PROXY="+oldProxy+"\"\nEnvironment=NO_PROXY=localhost\n")
+	m.put("/etc/apt/apt.conf.d/80proxy", fmt.Sprintf("Acquire::http::Proxy %q;\n", oldProxy))
 }
 
 func oldDriver(m *Machine) {
-	withRuntime(m)
+	readyByHand(m)
 	m.installOldDriver("384.59")
 }
 
 func staleMount(m *Machine) {
-	withRuntime(m)
-	m.install("nfs-common")
 	fstab, _ := m.ReadFile("/etc/fstab")
+	readyByHand(m)
 	m.put("/etc/fstab", fstab+"# data for training, ticket 4711\n"+oldNAS+":/data "+mountPath+" nfs defaults,_netdev 0 0\n")
 }
 

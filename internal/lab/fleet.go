@@ -22,8 +22,9 @@ import (
 
 // A Config says what fleet to start.
 type Config struct {
-	// Dir is where inventory.hcl, id_ed25519 and known_hosts are written;
-	// it is made where it is not there.
+	// Dir is where inventory.hcl, id_ed25519, known_hosts and, for looking
+	// around with ssh -F, ssh_config are written; it is made where it is not
+	// there.
 	Dir string
 	// Hosts is how many healthy hosts to start. 0: the clinic, some twelve
 	// hosts of which each has an illness of its own.
@@ -190,7 +191,11 @@ func (f *Fleet) write(config Config, patients []patient) error {
 	if err != nil {
 		return fmt.Errorf("start lab: %w", err)
 	}
-	var known strings.Builder
+	dir, err := filepath.Abs(config.Dir)
+	if err != nil {
+		return fmt.Errorf("start lab: %w", err)
+	}
+	var known, way strings.Builder
 	for _, p := range patients {
 		key := p.key
 		if p.impostor {
@@ -201,11 +206,10 @@ func (f *Fleet) write(config Config, patients []patient) error {
 			key = other.PublicKey()
 		}
 		fmt.Fprintf(&known, "[127.0.0.1]:%d %s", p.port, ssh.MarshalAuthorizedKey(key))
+		fmt.Fprintf(&way, "Host %s\n  HostName 127.0.0.1\n  Port %d\n", p.name, p.port)
 	}
-	dir, err := filepath.Abs(config.Dir)
-	if err != nil {
-		return fmt.Errorf("start lab: %w", err)
-	}
+	fmt.Fprintf(&way, "Host *\n  User ops\n  IdentityFile \"%s\"\n  IdentitiesOnly yes\n  UserKnownHostsFile \"%s\"\n  StrictHostKeyChecking yes\n",
+		filepath.Join(dir, "id_ed25519"), filepath.Join(dir, "known_hosts"))
 	for _, file := range []struct {
 		name string
 		data []byte
@@ -213,6 +217,7 @@ func (f *Fleet) write(config Config, patients []patient) error {
 	}{
 		{"id_ed25519", pem.EncodeToMemory(block), 0o600},
 		{"known_hosts", []byte(known.String()), 0o644},
+		{"ssh_config", []byte(way.String()), 0o644},
 		{"inventory.hcl", []byte(inventoryFor(dir, patients)), 0o644},
 	} {
 		name := filepath.Join(dir, file.name)

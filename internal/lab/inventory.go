@@ -63,11 +63,16 @@ func inventoryHead(sick bool) string {
 #   runai-prep plan inventory.hcl
 #   runai-prep apply inventory.hcl --limit rack-a
 #   runai-prep check inventory.hcl
+#
+# To look around, or to make some drift:
+#
+#   ssh -F ssh_config gpu-01 cat /etc/fstab
+#   ssh -F ssh_config gpu-01 sudo umount /mnt/data
 
 `
 }
 
-const inventoryWishes = `variable "nas" {
+var inventoryWishes = `variable "nas" {
   type        = string
   default     = "` + nasName + `"
   description = "The NFS server; try -var nas=10.77.0.9, the old one."
@@ -76,7 +81,7 @@ const inventoryWishes = `variable "nas" {
 proxy {
   http_proxy  = "` + proxyURL + `"
   https_proxy = "` + proxyURL + `"
-  no_proxy    = ["10.77.0.0/16", ".example.com"]
+  no_proxy    = ["` + strings.ReplaceAll(noProxy, ",", `", "`) + `"]
 }
 
 nfs_mount "` + mountPath + `" {

@@ -219,7 +219,7 @@ func (m *Machine) job(pid string) *process {
 }
 
 // wait waits for the end of a background job.
-func (m *Machine) wait(ctx context.Context, pid string) (int, bool) {
+func (m *Machine) wait(ctx context.Context, pid string) (status int, ok bool) {
 	n, _ := strconv.Atoi(pid)
 	p := m.process(n)
 	if p == nil || p.done == nil {
@@ -227,6 +227,7 @@ func (m *Machine) wait(ctx context.Context, pid string) (int, bool) {
 	}
 	select {
 	case <-p.done:
+		m.unregister(p) // as a zombie is reaped
 		return p.status, true
 	case <-ctx.Done():
 		return 0, false
@@ -251,10 +252,10 @@ func (m *Machine) signal(from cred, pid int, s signal) (found, allowed int) {
 		if s.number == 0 || s.name == "CONT" || s.name == "STOP" {
 			continue
 		}
-		p.kill(s)
 		if p.done != nil {
 			p.end(128 + s.number)
 		}
+		p.kill(s)
 	}
 	return found, len(targets)
 }

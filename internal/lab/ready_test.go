@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,8 +60,22 @@ func describe(findings []tasks.Finding) string {
 	return b.String()
 }
 
-// Every host of the clinic that can be made ready is made ready by the steps
-// that are planned for it, and a second look plans nothing.
+// ills is how each illness shows in a plan: what is not ok, and a piece of what
+// the host has.
+var ills = map[string]map[string]string{
+	"gpu-01": {},
+	"gpu-02": {"nfs//mnt/data": "not mounted"},
+	"gpu-03": {"proxy/environment": oldProxy, "proxy/apt": oldProxy, "proxy/containerd": oldProxy},
+	"gpu-04": {},
+	"gpu-05": {"nfs//mnt/data": oldNAS + ":/data"},
+	"gpu-06": {"proxy/environment": "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "nfs//mnt/data": "not mounted"},
+	"gpu-07": {"proxy/environment": "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "nfs//mnt/data": "not mounted"},
+	"cpu-01": {"resources/memory": "1.9"},
+}
+
+// Every host of the clinic shows its illness and no other; those that can be
+// made ready are made ready by the steps that are planned, and a second look
+// plans nothing.
 func TestMadeReady(t *testing.T) {
 	dir := t.TempDir()
 	f := start(t, Config{Dir: dir})
@@ -94,6 +109,17 @@ func TestMadeReady(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Logf("before:\n%s", describe(before))
+			ill := maps.Clone(ills[h.Name])
+			for _, finding := range before {
+				have, expected := ill[finding.Subject]
+				if (finding.State != tasks.OK) != expected || !strings.Contains(finding.Have, have) {
+					t.Errorf("%s is %s: %s", finding.Subject, finding.State, finding.Have)
+				}
+				delete(ill, finding.Subject)
+			}
+			for subject := range ill {
+				t.Errorf("nothing is said of %s", subject)
+			}
 			for _, finding := range before {
 				for _, s := range finding.Steps {
 					if err := c.Do(ctx, s); err != nil {

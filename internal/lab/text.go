@@ -466,6 +466,9 @@ func grep(p *process) int {
 		return p.lacks("the pattern " + pattern)
 	}
 	found, status, count := false, 0, 0
+	if isSet(set, "-s") {
+		p.stderr = io.Discard
+	}
 	operandStatus := p.operands(args, func(name string, in io.Reader) int {
 		data, err := io.ReadAll(in)
 		if err != nil && p.readFailed(name, err) != 0 {
