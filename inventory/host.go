@@ -12,9 +12,10 @@ import (
 // An Inventory is what Load read: every host with everything that applies to
 // it already merged, and the sources, for printing diagnostics.
 type Inventory struct {
-	Path         string   // as the user gave it: a file or a folder
-	Requirements *Profile // the profile of the whole fleet
-	Hosts        []Host   // in the order declared, patterns expanded
+	Path         string     // as the user gave it: a file or a folder
+	Requirements *Profile   // the profile of the whole fleet
+	Declared     []*Profile // the profiles that the inventory declares, by name
+	Hosts        []Host     // in the order declared, patterns expanded
 	Files        map[string]*hcl.File
 	Sensitive    []string // the names of the variables declared sensitive
 }

@@ -42,6 +42,11 @@ func (l *loader) hosts(d *declarations, inv *Inventory) {
 	if inv.Requirements = l.chosen(profileName, rng); inv.Requirements == nil {
 		inv.Requirements = l.profile.find(l, DefaultProfile)
 	}
+	for _, n := range sortedKeys(l.profile.declared) {
+		if p := l.profile.find(l, n); !p.BuiltIn {
+			inv.Declared = append(inv.Declared, p)
+		}
+	}
 	b.fleet = inv.Requirements
 	var blocks []*hostBlock
 	total := 0

@@ -300,7 +300,7 @@ func (b Bytes) String() string {
 			best = u
 		}
 	}
-	if n := int64(b) / best.bytes; n < 100_000 {
+	if n := int64(b) / best.bytes; n < 10_000 {
 		return strconv.FormatInt(n, 10) + best.name
 	}
 	for _, u := range slices.Backward(units) {
