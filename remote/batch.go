@@ -147,7 +147,7 @@ func (f *follower) follow(ctx context.Context, mark string) error {
 			return nil
 		case err != nil:
 			f.results = f.results[:min(now, len(f.results))]
-			f.stop(2 * time.Second)
+			f.stop(4 * time.Second)
 			return err
 		case e.fd == 0:
 			for _, s := range streams[1:] {
@@ -284,6 +284,10 @@ func (f *follower) ended(now int, e event) error {
 	if now > 0 {
 		return nil // the next exec begins with this job
 	}
+	if !f.p.pty && !f.p.found[2] {
+		return &Error{Stage: Session, Err: fmt.Errorf("the script did not reach the shell whole: %s", e.cause),
+			Hint: "does a start-up file of the login shell of " + f.conn.target.User + " read standard input?"}
+	}
 	err := fmt.Errorf("the shell ended before the first script: %s", e.cause)
 	if said := Safe(tail(string(f.stray), 500)); said != "" {
 		err = fmt.Errorf("%w: %s", err, said)
@@ -309,7 +313,7 @@ func (c *Conn) killGroup(group, born int, gently bool, within time.Duration) {
 	kill := fmt.Sprintf("kill -s KILL -- -%d", group)
 	gently = gently && !c.elevation().pty // whose hang-up would end the killer
 	if gently {
-		kill = fmt.Sprintf("kill -s TERM -- -%d; sleep 2; kill -s KILL -- -%[1]d", group)
+		kill = fmt.Sprintf("kill -s TERM -- -%d; echo; sleep 2; kill -s KILL -- -%[1]d", group)
 	}
 	p, err := c.beginLine(ctx, fmt.Sprintf(`s=; if [ -r /proc/%d/stat ]; then read -r %s s x </proc/%[1]d/stat; fi; `+
 		`case "$s" in ''|%[3]d) %[4]s;; esac 2>/dev/null`, group, upToStart, born, kill))
@@ -317,8 +321,9 @@ func (c *Conn) killGroup(group, born int, gently bool, within time.Duration) {
 		return
 	}
 	defer p.close()
-	for !gently {
-		if e, err := p.next(ctx, nil); err != nil || e.fd == 0 {
+	for {
+		// Gently: its first word says that it goes on without us.
+		if e, err := p.next(ctx, nil); err != nil || e.fd == 0 || gently {
 			return
 		}
 	}

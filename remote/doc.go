@@ -39,8 +39,11 @@
 // Of stderr nothing before that second TOKEN counts. The line ends in one of
 //
 //	if command -v timeout >/dev/null 2>&1; then exec timeout -k 5 SECONDS /bin/sh; else exec /bin/sh; fi
-//	head -c BYTES >FILE; … echo STATUS     when the rest of stdin is content, where SFTP is off
-//	exec SFTP-SERVER                       when the rest is the SFTP protocol
+//	umask 077; head -c BYTES >FILE; echo WORD $?       the rest of stdin is content, where SFTP is off
+//	for f in PATHS; do if [ -x "$f" ]; then …; exec timeout -k 5 SECONDS "$f"; …; fi; done
+//	                                                   the rest is the SFTP protocol, with an sftp-server under sudo
+//	s=; if [ -r /proc/…/stat ]; …; case "$s" in ''|START) kill -s KILL -- -GROUP;; esac 2>/dev/null
+//	id -u                                              where sudo is not found
 //
 // In the first case, the common one, the rest of stdin is a script. It begins
 // by printing its process group and that leader's start time, read by the
@@ -60,15 +63,16 @@
 // timeout ends the group.
 //
 // Where sudo insists on a terminal (requiretty) the same is done once more with
-// a pty-req in raw mode without echo, without timeout (the hang-up ends it),
-// and with the sections' stderr discarded, as a terminal has but one stream.
+// a pty-req in raw mode without echo, with head -c BYTES | /bin/sh in the place
+// of timeout (the hang-up ends it), and with the sections' stderr discarded, as
+// a terminal has but one stream.
 //
 // # Programs that a host needs
 //
 // For a look: sshd, /bin/sh with POSIX built-ins (echo, printf, read, eval,
 // command -v, export, umask, cd, unset); env and sudo where the user is not
 // root; timeout where there is one. For steps also: cat, chmod, chown, cp, dd,
-// head -c, mkdir -p, mv -f, readlink -f, rm -f, sha256sum, stat -c; chcon and
+// head -c, mkdir -p, mv -f, readlink -f, rm -f, sha256sum, sleep, stat -c; chcon and
 // restorecon under SELinux only; sftp-server where there is one (the subsystem
 // "sftp" when the user is root; sudo with a path found by [ -x ] otherwise);
 // apt-get and dpkg, dnf, yum or zypper; systemctl reboot, else reboot, and

@@ -41,13 +41,16 @@ func (c *Conn) reboot(ctx context.Context, title string, r *Reboot) error {
 
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval, wait.Multiplier = 500*time.Millisecond, 5*time.Second, 1.3
-	var last error
+	last := errors.New("it did not answer")
 	_, err = backoff.Retry(ctx, func() (struct{}, error) {
-		last = c.comeBack(ctx, title, before)
-		if stageIs(last, HostKey) {
-			return struct{}{}, backoff.Permanent(last)
+		err := c.comeBack(ctx, title, before)
+		if err != nil && ctx.Err() == nil {
+			last = err
 		}
-		return struct{}{}, last
+		if stageIs(err, HostKey) {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
 	}, backoff.WithBackOff(wait), backoff.WithMaxElapsedTime(0))
 	if err != nil && errors.Is(context.Cause(ctx), errRebootTimeout) {
 		return &CommandError{Title: title, Exit: -1, Reason: "the host was not back within " + limit.String(), Stderr: Safe(last.Error())}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -57,6 +58,7 @@ type sshd struct {
 	keys    map[string]ssh.Signer
 	hostKey ssh.PublicKey // of type ed25519
 	log     *syncBuffer
+	stop    func() // ends it, and everything that runs on it
 }
 
 type syncBuffer struct{ ch chan []byte }
@@ -192,10 +194,13 @@ exec /usr/sbin/sshd -D -e -f `+s.dir+`/sshd_config
 		}
 		close(ready)
 	}()
-	t.Cleanup(func() {
+	s.stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Kill() // --kill-child takes the whole namespace along
-		_ = cmd.Wait()
 		<-done
+		_ = cmd.Wait()
+	})
+	t.Cleanup(func() {
+		s.stop()
 		if t.Failed() {
 			t.Logf("sshd's log:\n%s", s.log)
 		}
