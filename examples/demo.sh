@@ -1,6 +1,7 @@
 #!/bin/sh
 # The main job on the practice fleet: plan, apply, check. `make demo` runs it;
 # the hosts are up while it runs, and it runs in their folder.
+XDG_STATE_HOME=$PWD/state; export XDG_STATE_HOME # its own memory of past checks
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 run() { say "\$ $*"; "$@"; code=$?; say "(exit code $code)"; }
 

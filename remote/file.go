@@ -405,4 +405,3 @@ func (c *Conn) uploadShell(ctx context.Context, title string, limit time.Duratio
 		}
 	}
 }
-

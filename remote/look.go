@@ -83,4 +83,3 @@ func (c *Conn) lookFrom(ctx context.Context, prelude string, probes []Probe, sec
 	}
 	return first + len(b.results), err
 }
-

@@ -450,9 +450,13 @@ func mountStep(m inventory.Mount) remote.Step {
 // unmount with an option: -f aborts requests to a server that does not answer,
 // -l parts with a handle that is stale. Neither is used on a mount that works.
 func unmount(at, option, because string) remote.Step {
-	disrupts := "what uses files below " + at + " loses them"
-	if option == "-f " {
+	// Without an option the kernel refuses while anything uses the mount.
+	disrupts := at + " goes away"
+	switch option {
+	case "-f ":
 		disrupts = "requests to the server that does not answer fail"
+	case "-l ":
+		disrupts = "what still has files below " + at + " open has them no more"
 	}
 	return remote.Step{Title: "umount " + option + at + because, Disrupts: disrupts, Run: &remote.Command{
 		Script:  killed(60, "umount "+option+"-- "+quote(at), "the mount did not let go within 60s"),

@@ -26,6 +26,9 @@ func TestShownCommandLinesParse(t *testing.T) {
 	}
 	calls := 0
 	for _, file := range files {
+		if info, err := os.Stat(file); err != nil || info.IsDir() {
+			continue // an inventory of several files; they are read by a test of their own
+		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/runai-prep/runai-prep/inventory"
 	"github.com/runai-prep/runai-prep/remote"
 	"github.com/runai-prep/runai-prep/tasks"
+	"golang.org/x/sync/errgroup"
 )
 
 func target(h inventory.Host) remote.Target {
@@ -60,6 +62,15 @@ func describe(findings []tasks.Finding) string {
 	return b.String()
 }
 
+func load(t testing.TB, dir string) *inventory.Inventory {
+	t.Helper()
+	inv, diags := inventory.Load(filepath.Join(dir, "inventory.hcl"), inventory.Options{LookupEnv: func(string) (string, bool) { return "", false }})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	return inv
+}
+
 // ills is how each illness shows in a plan: what is not ok, and a piece of what
 // the host has.
 var ills = map[string]map[string]string{
@@ -79,10 +90,7 @@ var ills = map[string]map[string]string{
 func TestMadeReady(t *testing.T) {
 	dir := t.TempDir()
 	f := start(t, Config{Dir: dir})
-	inv, diags := inventory.Load(filepath.Join(dir, "inventory.hcl"), inventory.Options{LookupEnv: func(string) (string, bool) { return "", false }})
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
+	inv := load(t, dir)
 	if len(inv.Hosts) != len(f.Hosts) {
 		t.Fatalf("%d hosts in the inventory, %d in the fleet", len(inv.Hosts), len(f.Hosts))
 	}
@@ -145,4 +153,130 @@ func TestMadeReady(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Drift that is made by hand is found, what is not wrong is not, and all of it
+// outlives a reboot or does not as on a real machine.
+func TestDrift(t *testing.T) {
+	dir := t.TempDir()
+	f := start(t, Config{Dir: dir})
+	h := load(t, dir).Hosts[0]
+	m := f.Machine(h.Name)
+	d := &remote.Dialer{ConfigFile: os.DevNull}
+	t.Cleanup(func() { _ = d.Close() })
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	pending := func() string {
+		t.Helper()
+		c, err := d.Dial(ctx, target(h))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		findings, err := look(ctx, c, h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var subjects []string
+		for _, finding := range findings {
+			if finding.State != tasks.OK {
+				subjects = append(subjects, finding.Subject)
+			}
+		}
+		return strings.Join(subjects, " ")
+	}
+	by := func(script string) {
+		t.Helper()
+		if out, exit := m.Run(script); exit != 0 {
+			t.Fatalf("%s: exit %d\n%s", script, exit, out)
+		}
+	}
+	if got := pending(); got != "" {
+		t.Fatalf("at first: %s", got)
+	}
+	by("umount /mnt/data")
+	if got := pending(); got != "nfs//mnt/data" {
+		t.Errorf("unmounted: %q", got)
+	}
+	// fstab is as it was, so a reboot, here as a step of a plan, mends it.
+	c, err := d.Dial(ctx, target(h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	before := m.BootID()
+	if err := c.Do(ctx, remote.Step{Title: "reboot", Reboot: &remote.Reboot{Timeout: 30 * time.Second}}); err != nil {
+		t.Fatal(err)
+	}
+	if m.BootID() == before || m.Boots() != 2 {
+		t.Errorf("%d boots, boot id %s, before %s", m.Boots(), m.BootID(), before)
+	}
+	if got := pending(); got != "" {
+		t.Errorf("after the reboot: %q", got)
+	}
+	// A drop-in counts once systemd has read it and the unit was started anew.
+	by("rm /etc/systemd/system/containerd.service.d/http-proxy.conf; systemctl daemon-reload; systemctl restart containerd")
+	if got := pending(); got != "proxy/containerd" {
+		t.Errorf("without the drop-in: %q", got)
+	}
+	by("grep -v /mnt/data /etc/fstab >/tmp/new; cat /tmp/new >/etc/fstab; : >/etc/environment")
+	if got := pending(); got != "proxy/environment proxy/containerd nfs//mnt/data" {
+		t.Errorf("without lines: %q", got)
+	}
+	if missing := m.Missing(); len(missing) > 0 {
+		t.Errorf("missing: %v", missing)
+	}
+}
+
+// Five hundred hosts fit into one process and can be looked at all at once.
+func TestFiveHundred(t *testing.T) {
+	if testing.Short() {
+		t.Skip("500 logins take a while")
+	}
+	const hosts = 500
+	dir := t.TempDir()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	began := time.Now()
+	f := start(t, Config{Dir: dir, Hosts: hosts})
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	perHost := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / hosts
+	t.Logf("started in %v, %d KiB a host", time.Since(began), perHost>>10)
+	if perHost > 128<<10 {
+		t.Errorf("a host takes %d KiB", perHost>>10)
+	}
+	inv := load(t, dir)
+	if len(inv.Hosts) != hosts || len(f.Hosts) != hosts {
+		t.Fatalf("%d hosts in the inventory, %d in the fleet", len(inv.Hosts), len(f.Hosts))
+	}
+	d := &remote.Dialer{ConfigFile: os.DevNull}
+	t.Cleanup(func() { _ = d.Close() })
+	began = time.Now()
+	var g errgroup.Group
+	g.SetLimit(64)
+	for _, h := range inv.Hosts {
+		g.Go(func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+			defer cancel()
+			c, err := d.Dial(ctx, target(h))
+			if err != nil {
+				return fmt.Errorf("%s: %w", h.Name, err)
+			}
+			defer c.Close()
+			findings, err := look(ctx, c, h)
+			if err != nil {
+				return fmt.Errorf("%s: %w", h.Name, err)
+			}
+			if len(findings) < 6 {
+				return fmt.Errorf("%s: only %s", h.Name, describe(findings))
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+	t.Logf("all looked at in %v", time.Since(began))
 }
