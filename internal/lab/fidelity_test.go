@@ -32,6 +32,12 @@ func TestLikeDash(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if needs, ok := strings.CutPrefix(strings.SplitN(string(script), "\n", 2)[0], "# needs: "); ok {
+				program, _, _ := strings.Cut(needs, " ")
+				if out, err := exec.Command(program, "--version").Output(); err != nil || !strings.Contains(string(out), needs) {
+					t.Skipf("needs %s", needs)
+				}
+			}
 			dir := t.TempDir()
 			if err := os.WriteFile(filepath.Join(dir, "script"), script, 0o644); err != nil {
 				t.Fatal(err)

@@ -321,7 +321,7 @@ func df(p *process) int {
 		}
 		rows = append(rows, []string{m.source, strconv.FormatInt(size/unit, 10), strconv.FormatInt((size-free)/unit, 10), strconv.FormatInt(free/unit, 10), strconv.FormatInt(percent, 10) + "%", m.point})
 	}
-	p.printTable(rows, false)
+	p.printTable(rows, false, false)
 	return status
 }
 

@@ -110,7 +110,7 @@ func TestExec(t *testing.T) {
 		{"killed", "kill -KILL $$; echo not here", "", result{exit: 137, signal: "KILL"}},
 		{"timeout", "timeout 0.05 sleep 60; echo $?", "", result{out: "124\n"}},
 		{"process group of timeout", `timeout 5 sh -c 'read -r _ _ _ _ g _ </proc/self/stat; kill -s KILL -- -$g; sleep 9'; echo $?`, "", result{out: "137\n"}},
-		{"background job", "sleep 60 & p=$!; kill $p; wait $p; echo $?", "", result{out: "143\n"}},
+		{"background job", "sleep 60 & p=$!; kill $p; wait $p; echo $?", "", result{out: "143\n", err: "Terminated\n"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := run(t, c, test.command, test.stdin); got != test.want {

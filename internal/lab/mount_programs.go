@@ -2,7 +2,6 @@ package lab
 
 import (
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strconv"
@@ -251,9 +250,6 @@ func findmntProgram(p *process) int {
 		columns = []string{"TARGET", "SOURCE", "FSTYPE", "OPTIONS"}
 	}
 	table := [][]string{columns}
-	if isSet(set, "-n", "--noheadings") {
-		table = nil
-	}
 	for _, r := range rows {
 		var row []string
 		for _, c := range columns {
@@ -276,17 +272,21 @@ func findmntProgram(p *process) int {
 		}
 		table = append(table, row)
 	}
-	p.printTable(table, isSet(set, "-r", "--raw"))
+	p.printTable(table, isSet(set, "-n", "--noheadings"), isSet(set, "-r", "--raw"))
 	return 0
 }
 
-// printTable prints columns side by side.
-func (p *process) printTable(rows [][]string, raw bool) {
+// printTable prints columns side by side, as wide as what stands in them and
+// in the first row, which is the heading.
+func (p *process) printTable(rows [][]string, noHeading, raw bool) {
 	width := map[int]int{}
 	for _, row := range rows {
 		for i, cell := range row {
 			width[i] = max(width[i], len(cell))
 		}
+	}
+	if noHeading {
+		rows = rows[1:]
 	}
 	for _, row := range rows {
 		for i, cell := range row {
@@ -314,17 +314,21 @@ func (p *process) verifyFstab(tab string) int {
 	}
 	lines, bad := readFstab(string(text))
 	errs, warnings := 0, 0
+	// Into a pipe or a file the real one's standard output comes last.
+	var out strings.Builder
+	defer func() { p.print(out.String()) }()
 	for _, n := range bad {
-		fmt.Fprintf(p.stderr, "%s: parse error at line %d -- ignored\n", p.args[0], n)
+		fmt.Fprintf(p.stderr, "%s: %s: parse error at line %d -- ignored\n", p.args[0], tab, n)
 	}
+	seen := map[string]bool{}
 	for _, l := range lines {
 		headed := false
 		say := func(level, format string, a ...any) {
 			if !headed {
-				p.println(l.point)
+				out.WriteString(l.point + "\n")
 				headed = true
 			}
-			p.printf("   [%s] %s\n", level, fmt.Sprintf(format, a...))
+			fmt.Fprintf(&out, "   [%s] %s\n", level, fmt.Sprintf(format, a...))
 			if level == "E" {
 				errs++
 			} else {
@@ -332,35 +336,36 @@ func (p *process) verifyFstab(tab string) int {
 			}
 		}
 		if l.kind != "swap" && l.point != "none" {
-			i, err := p.machine.fs.stat(p.cred, l.point, true)
+			i, err := p.machine.fs.stat(p.cred, p.abs(l.point), true)
 			switch {
-			case !strings.HasPrefix(l.point, "/"):
-				say("E", "target specified as a relative path")
+			case seen[l.point]:
+				say("W", "target specified more than once")
 			case err != nil && !l.has("noauto"):
 				say("E", "unreachable on boot required target: %s", strerror(err))
 			case err != nil:
 				say("W", "unreachable target: %s", strerror(err))
-			case !i.IsDir() && i.mode&fs.ModeSymlink == 0:
-				say("W", "target is not a directory")
+			case !i.IsDir():
+				say("E", "target is not a directory")
 			}
+			seen[l.point] = true
 		}
 		known := []string{"ext4", "ext3", "ext2", "xfs", "btrfs", "tmpfs", "proc", "sysfs", "nfs", "nfs4", "swap", "auto", "none", "vfat", "cifs", "devpts"}
 		if !slices.Contains(known, l.kind) {
 			say("W", "%s seems unsupported by the current kernel", l.kind)
 		}
 	}
-	p.println()
 	if len(bad)+errs+warnings == 0 {
 		p.println("Success, no errors or warnings detected")
 		return 0
 	}
-	p.printf("%d parse %s, %d %s, %d %s\n", len(bad), plural(len(bad), "error"), errs, plural(errs, "error"), warnings, plural(warnings, "warning"))
+	fmt.Fprintf(p.stderr, "\n%d parse %s, %d %s, %d %s\n", len(bad), plural(len(bad), "error"), errs, plural(errs, "error"), warnings, plural(warnings, "warning"))
 	if errs+len(bad) > 0 {
 		return 1
 	}
 	return 0
 }
 
+// plural is English's, in which 0 errors are many.
 func plural(n int, word string) string {
 	if n == 1 {
 		return word

@@ -46,7 +46,9 @@ func (s *server) listen() error {
 	if s.closed {
 		return errors.Join(l.Close(), net.ErrClosed)
 	}
-	s.port = l.Addr().(*net.TCPAddr).Port
+	if s.port == 0 { // set once, for it is read without the lock
+		s.port = l.Addr().(*net.TCPAddr).Port
+	}
 	s.listener = l
 	s.work.Go(func() { s.accept(l) })
 	return nil
