@@ -27,7 +27,7 @@ const canary = "canary"
 // TestFaults loads each fixture and compares its diagnostics with the comments
 // that it ends its lines with: `# ERROR summary: detail`, or WARNING. Those
 // outside the file are expected at its end. Comments also give what comes from
-// outside: `# -var name=value`, `# env NAME=value`, `# command NAME=output`.
+// outside: `# --var name=value`, `# env NAME=value`, `# command NAME=output`.
 //
 // No output of any writer may hold a secret, whatever else is wrong.
 func TestFaults(t *testing.T) {
@@ -119,7 +119,7 @@ func fixtureOptions(src string) inventory.Options {
 		},
 	}
 	for line := range strings.SplitSeq(src, "\n") {
-		if v, ok := strings.CutPrefix(line, "# -var "); ok {
+		if v, ok := strings.CutPrefix(line, "# --var "); ok {
 			o.Vars = append(o.Vars, v)
 		}
 		if v, ok := strings.CutPrefix(line, "# env "); ok {

@@ -4,7 +4,7 @@
 // Load goes through these steps, each in a file of its own:
 //
 //	read.go       files to blocks
-//	variables.go  variables, from -var, files and the environment; locals
+//	variables.go  variables, from --var, files and the environment; locals
 //	functions*.go what expressions may call
 //	profile.go    requirement profiles, built in (profiles/*.hcl) or declared
 //	block.go      settings blocks, evaluated, as layers with their places
@@ -31,7 +31,7 @@ import (
 // Options are what a command line adds to an inventory. The zero value reads
 // the process's environment and runs real commands.
 type Options struct {
-	Vars     []string // "name=value", as -var gives them, in order
+	Vars     []string // "name=value", as --var gives them, in order
 	VarFiles []string
 	// LookupEnv is os.LookupEnv, or a test's.
 	LookupEnv func(string) (string, bool)

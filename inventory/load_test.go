@@ -52,6 +52,52 @@ func host(t *testing.T, inv *inventory.Inventory, name string) inventory.Host {
 	return inventory.Host{}
 }
 
+// TestWholeLanguage loads an inventory that uses every block and nearly every
+// attribute.
+func TestWholeLanguage(t *testing.T) {
+	pem, err := os.ReadFile("testdata/faults/ca/valid.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := os.ReadFile("testdata/whole.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inv := load(t, inventory.Options{LookupEnv: func(n string) (string, bool) { return "secret of " + n, strings.HasSuffix(n, "_PASSWORD") }},
+		"inventory.hcl", string(src), "corp-ca.pem", string(pem), "registry-ca.pem", string(pem))
+	if len(inv.Hosts) != 18 {
+		t.Fatalf("%d hosts", len(inv.Hosts))
+	}
+	gpu, cpu, proxy := inv.Hosts[6], host(t, inv, "cpu-01"), host(t, inv, "proxy")
+	if gpu.Name != "gpu-07" || gpu.Address != "10.0.1.7" || gpu.SSH.Bastions[0] != (inventory.Bastion{User: "ops", Host: "jump-a"}) {
+		t.Errorf("%+v", gpu)
+	}
+	if gpu.SSH.Password.Reveal() != "secret of SSH_PASSWORD" || gpu.SSH.Keepalive != 15*time.Second || gpu.SSH.HostKey != "strict" {
+		t.Errorf("%+v", gpu.SSH)
+	}
+	if diff := cmp.Diff(&inventory.Driver{
+		Constraint: ">= 535.104, < 536, >= 384.81, >= 410.104", Source: "runfile", Flavor: "auto", Repository: "http://mirror.corp/cuda/ubuntu2204",
+		Runfile: filepath.Join(inv.Path, "NVIDIA-Linux-x86_64-535.104.05.run"), SHA256: strings.Repeat("0", 64), Reboot: "when-needed", Hold: true,
+		FractionalGPU: true, MinCUDA: ">= 9.0", Busy: "wait", BusyWait: 30 * time.Minute, RequireGPU: true, Why: "inventory.hcl:64",
+	}, gpu.Driver); diff != "" {
+		t.Errorf("driver (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]inventory.Mount{{
+		Path: "/mnt/data", Server: "nas.example.com", Export: "/export/data", Version: "4.1", Options: []string{"hard", "noatime"}, Why: "inventory.hcl:43",
+	}}, cpu.Mounts); diff != "" {
+		t.Errorf("mounts (-want +got):\n%s", diff)
+	}
+	if cpu.Driver != nil || cpu.Resources.MinDisk.Value != 50<<30 || cpu.Resources.MinCPUs != (inventory.Wish[int]{Value: 4, Why: "inventory.hcl:57"}) {
+		t.Errorf("%+v", cpu.Settings)
+	}
+	if !cmp.Equal(cpu.Proxy.NoProxy, []string{"10.0.0.0/8", "10.244.0.0/16"}) || cpu.Proxy.Password.IsZero() || cpu.Proxy.CACertificates[0] != string(pem) || len(cpu.Proxy.Targets) != 8 {
+		t.Errorf("%+v", cpu.Proxy)
+	}
+	if proxy.Squid == nil || cpu.Squid != nil || len(proxy.Squid.Allow) != 6 {
+		t.Errorf("%+v", proxy.Squid)
+	}
+}
+
 // TestPrecedence: profile, top level, role, groups in the host's order, host;
 // attribute by attribute; lists replace; every value knows its place.
 func TestPrecedence(t *testing.T) {

@@ -74,9 +74,9 @@ func (l *loader) checkDriver(d Driver, layers []*layer) {
 	case d.Source == "runfile" && !said(layers, "sha256"):
 		l.errorf(rng, "Driver without checksum", "A runfile is run as root, so its checksum is needed: sha256 = \"…\", as sha256sum prints it.")
 	case d.Source != "runfile" && d.Runfile != "":
-		l.errorf(rng, "Driver with two sources", "A runfile is given, but source is %q. Say source = \"runfile\", or leave the runfile out.", d.Source)
+		l.warnf(rng, "Runfile without effect", "A runfile is given, but source is %q. Say source = \"runfile\" to install from it, or leave it out.", d.Source)
 	case d.Repository != "" && !slices.Contains([]string{"distro", "cuda-repo"}, d.Source):
-		l.errorf(rng, "Driver with two sources", "A repository is given, but source is %q. Say source = \"cuda-repo\" or \"distro\", or leave the repository out.", d.Source)
+		l.warnf(rng, "Repository without effect", "A repository is given, but source is %q. Say source = \"cuda-repo\" or \"distro\" to install from it, or leave it out.", d.Source)
 	}
 	if !satisfiable(d.Constraint) {
 		l.errorf(rng, "Impossible driver version", "No version fulfils %q, which includes the profile's minimum. Change version.", d.Constraint)

@@ -147,7 +147,9 @@ func TestSelect(t *testing.T) {
 		"gpu !new":         "gpu-01 gpu-02",
 		"!gpu":             "cpu-01 proxy",
 		"!gpu-[01:02] !*y": "gpu-03 cpu-01",
-		"gpu !gpu":         "",
+		"gpu-0[12]":        "gpu-01 gpu-02",
+		"gpu-[01]":         "gpu-01",
+		"???-0[2-9]":       "gpu-02 gpu-03",
 	} {
 		got, err := inventory.Select(hosts, strings.Fields(patterns))
 		var names []string
@@ -160,7 +162,7 @@ func TestSelect(t *testing.T) {
 	}
 	for pattern, hint := range map[string]string{
 		"gpu-04": `Did you mean "gpu-01"`, "rakc-a": `Did you mean "rack-a"`, "!tpu": `Did you mean`, "gpu-[1": "not closed",
-		"": "empty", "x*": "no host, group or role matches", "gpu-[03:04]": `"gpu-04"`,
+		"gpu,!gpu": "every host is excluded", "": "empty", "x*": "no host, group or role matches", "gpu-[03:04]": `"gpu-04"`,
 	} {
 		if _, err := inventory.Select(hosts, []string{pattern}); err == nil || !strings.Contains(err.Error(), hint) {
 			t.Errorf("%q: got %v, want a hint: %s", pattern, err, hint)

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -154,9 +155,10 @@ func (s *secrets) compile() {
 	slices.SortFunc(s.texts, func(a, b string) int { return len(b) - len(a) })
 	var pairs, words []string
 	for _, t := range s.texts {
-		if isShort(t) {
+		switch {
+		case isShort(t) && utf8.ValidString(t):
 			words = append(words, regexp.QuoteMeta(t))
-		} else {
+		case !isShort(t):
 			pairs = append(pairs, t, secret.Shown)
 		}
 	}

@@ -11,10 +11,10 @@ import (
 // match one pattern, less all that match one after a "!". With nothing but
 // exclusions, or no pattern at all, it starts from every host.
 //
-// A pattern is the name of a host, a group or a role; it may hold the globs *
-// and ?, and the brackets of host patterns (gpu-[01:04]). Several may stand in
-// one, separated by commas. A pattern that matches nothing is an error that
-// names what is near.
+// A pattern is the name of a host, a group or a role; it may hold the globs *,
+// ? and [0-9], or the brackets of host patterns (gpu-[01:04]). Several may
+// stand in one, separated by commas. A pattern that matches nothing is an error
+// that names what is near, and so are patterns that leave no host.
 func Select(hosts []Host, patterns []string) ([]Host, error) {
 	var take, drop []string
 	known := selectable(hosts)
@@ -22,6 +22,11 @@ func Select(hosts []Host, patterns []string) ([]Host, error) {
 		for _, one := range splitPatterns(p) {
 			rest, excluded := strings.CutPrefix(one, "!")
 			names, err := ExpandNames(rest)
+			// gpu-[01] is a host; where there is none, [0-9] is a class.
+			if err == nil && isClass(rest) && !matchesAny(known, names[0]) {
+				names = []string{rest}
+				_, err = path.Match(rest, "")
+			}
 			switch {
 			case err != nil:
 				return nil, fmt.Errorf("limit to %q: %w", one, err)
@@ -48,8 +53,20 @@ func Select(hosts []Host, patterns []string) ([]Host, error) {
 			chosen = append(chosen, h)
 		}
 	}
+	if len(chosen) == 0 && len(hosts) > 0 {
+		return nil, fmt.Errorf("limit to %s: every host is excluded", strings.Join(patterns, ", "))
+	}
 	return chosen, nil
 }
+
+// isClass tells the bracket of a glob, [0-9], from those of a host pattern,
+// [01:16] and [a,b].
+func isClass(pattern string) bool {
+	return strings.Contains(pattern, "[") && !strings.ContainsAny(pattern, ":,")
+}
+
+// globs are what makes a name a glob.
+const globs = "*?["
 
 // splitPatterns splits at the commas outside brackets.
 func splitPatterns(s string) []string {
@@ -73,16 +90,16 @@ func splitPatterns(s string) []string {
 // which a bracket may have made thousands, are looked up.
 func matcher(patterns []string) func(Host) bool {
 	exact := map[string]bool{}
-	var globs []string
+	var wild []string
 	for _, p := range patterns {
-		if strings.ContainsAny(p, "*?") {
-			globs = append(globs, p)
+		if strings.ContainsAny(p, globs) {
+			wild = append(wild, p)
 		} else {
 			exact[p] = true
 		}
 	}
 	matches := func(name string) bool {
-		return name != "" && (exact[name] || slices.ContainsFunc(globs, func(g string) bool { return glob(g, name) }))
+		return name != "" && (exact[name] || slices.ContainsFunc(wild, func(g string) bool { return glob(g, name) }))
 	}
 	return func(h Host) bool {
 		return matches(h.Name) || matches(h.Role) || slices.ContainsFunc(h.Groups, matches)
@@ -96,7 +113,7 @@ func glob(pattern, name string) bool {
 
 // matchesAny reports whether a pattern matches one of the sorted names.
 func matchesAny(sorted []string, pattern string) bool {
-	if strings.ContainsAny(pattern, "*?") {
+	if strings.ContainsAny(pattern, globs) {
 		return slices.ContainsFunc(sorted, func(n string) bool { return glob(pattern, n) })
 	}
 	_, found := slices.BinarySearch(sorted, pattern)

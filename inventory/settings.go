@@ -47,6 +47,9 @@ func (l *loader) settings(p *Profile, role string, levels []*level) *Settings {
 		x := Squid{Port: 3128}
 		if why, on := fold(squidSpec, la, &x); on {
 			x.Why, s.Squid = why, &x
+			if !said(la, "clients") {
+				l.warnf(la[len(la)-1].rng, "Squid without clients", "Nobody but the host itself may use this proxy. Name the networks of the hosts: clients = [\"10.0.0.0/8\"].")
+			}
 		}
 	}
 	if la := layersOf(levels, "nvidia_driver"); len(la) > 0 {

@@ -146,16 +146,16 @@ func (l *loader) givenValues(declared map[string]*variable) map[string]*givenVal
 		name, value, ok := strings.Cut(text, "=")
 		name = strings.TrimSpace(name)
 		if !ok {
-			l.add(&hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Invalid -var", Detail: fmt.Sprintf("The -var number %d has no value. Write it as -var name=value.", i+1)})
+			l.add(&hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Invalid --var", Detail: fmt.Sprintf("The --var number %d has no value. Write it as --var name=value.", i+1)})
 			continue
 		}
 		v := declared[name]
 		if v == nil {
 			l.add(&hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Unknown variable",
-				Detail: fmt.Sprintf("-var names the variable %q, which the inventory does not declare.%s", name, didYouMean(name, sortedKeys(declared)))})
+				Detail: fmt.Sprintf("--var names the variable %q, which the inventory does not declare.%s", name, didYouMean(name, sortedKeys(declared)))})
 			continue
 		}
-		given[name] = l.parseGiven(v, value, "<-var "+name+">")
+		given[name] = l.parseGiven(v, value, "<--var "+name+">")
 	}
 	return given
 }
@@ -237,7 +237,7 @@ func (l *loader) variableValue(v *variable, given *givenValue) cty.Value {
 	case given != nil:
 		value = l.fit(v, given.value, given.rng, "value")
 	case value == cty.NilVal:
-		l.errorf(v.block.DefRange, "Variable without value", "The variable %q has no default, and no value is given. Give it one: -var %s=…, a -var-file, or %s%s in the environment.", v.name, v.name, EnvPrefix, v.name)
+		l.errorf(v.block.DefRange, "Variable without value", "The variable %q has no default, and no value is given. Give it one: --var %s=…, a --var-file, or %s%s in the environment.", v.name, v.name, EnvPrefix, v.name)
 		value = cty.DynamicVal
 	}
 	if v.sensitive && value.IsKnown() {

@@ -49,7 +49,7 @@ role "f" {
   }
 }
 role "g" {
-  nvidia_driver { runfile = "x.run" } # ERROR Driver with two sources: A runfile is given, but source is "distro". Say source = "runfile", or leave the runfile out.
+  nvidia_driver { runfile = "x.run" } # WARNING Runfile without effect: A runfile is given, but source is "distro". Say source = "runfile" to install from it, or leave it out.
 }
 role "h" {
   nvidia_driver { version = "< 384" } # ERROR Impossible driver version: No version fulfils "< 384, >= 384.81", which includes the profile's minimum. Change version.

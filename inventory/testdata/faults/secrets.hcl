@@ -2,7 +2,7 @@
 # env PASSWORD=canary-env
 # env NUMBER=canary-number
 # env EMPTY=
-# -var token=canary-token
+# --var token=canary-token
 # command pass=canary-command
 # command lines=canary-a\ncanary-b
 variable "token" {

@@ -1,18 +1,18 @@
-# -var count=many
-# -var list=[1,
-# -var nsa=x
-# -var broken
-# -var size=3
-# -var token=canary-secret
+# --var count=many
+# --var list=[1,
+# --var nsa=x
+# --var broken
+# --var size=3
+# --var token=canary-secret
 # env RUNAI_PREP_VAR_object={name="x"}
-variable "nas" { type = string } # ERROR Variable without value: The variable "nas" has no default, and no value is given. Give it one: -var nas=…, a -var-file, or RUNAI_PREP_VAR_nas in the environment.
+variable "nas" { type = string } # ERROR Variable without value: The variable "nas" has no default, and no value is given. Give it one: --var nas=…, a --var-file, or RUNAI_PREP_VAR_nas in the environment.
 variable "nas" {} # ERROR Duplicate variable: The variable "nas" is declared a second time; the first is at variables.hcl:8. Rename one.
 variable "count" { type = number }
 variable "list" { type = list(string) }
 variable "object" {
   type = object({ name = string, port = number, size = optional(string, "1GiB") })
 }
-variable "kind" { type = strin } # ERROR Variable without value: The variable "kind" has no default, and no value is given. Give it one: -var kind=…, a -var-file, or RUNAI_PREP_VAR_kind in the environment. # ERROR Invalid type specification: The keyword "strin" is not a valid type specification.
+variable "kind" { type = strin } # ERROR Variable without value: The variable "kind" has no default, and no value is given. Give it one: --var kind=…, a --var-file, or RUNAI_PREP_VAR_kind in the environment. # ERROR Invalid type specification: The keyword "strin" is not a valid type specification.
 variable "bad-default" {
   type    = bool
   default = "perhaps" # ERROR Invalid value of variable: The default of the variable "bad-default" does not have the type bool: a bool is required.
@@ -45,8 +45,8 @@ variable "extra" {
 host "a" { address = var.nsa } # ERROR Unknown variable: No variable "nsa" is declared. Did you mean "nas"?
 host "b" { address = var.nas }
 host "c" { address = var }
-# NOWHERE ERROR Unknown variable: -var names the variable "nsa", which the inventory does not declare. Did you mean "nas"?
-# NOWHERE ERROR Invalid -var: The -var number 4 has no value. Write it as -var name=value.
-# NOWHERE ERROR Invalid value of variable: The value of the variable "count" does not have the type number: a number is required. (<-var count>)
-# NOWHERE ERROR Missing expression: Expected the start of an expression, but found the end of the file. (<-var list>)
+# NOWHERE ERROR Unknown variable: --var names the variable "nsa", which the inventory does not declare. Did you mean "nas"?
+# NOWHERE ERROR Invalid --var: The --var number 4 has no value. Write it as --var name=value.
+# NOWHERE ERROR Invalid value of variable: The value of the variable "count" does not have the type number: a number is required. (<--var count>)
+# NOWHERE ERROR Missing expression: Expected the start of an expression, but found the end of the file. (<--var list>)
 # NOWHERE ERROR Invalid value of variable: The value of the variable "object" does not have the type object({name=string,port=number,size=string}): attribute "port" is required. (<RUNAI_PREP_VAR_object>)
