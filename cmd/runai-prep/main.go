@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 )
 
 func main() {
@@ -22,7 +24,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	defer stop()
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, hard: hard}
 	root := a.root()
-	root.SetArgs(args)
+	root.SetArgs(terraformStyle(args))
 	err := root.ExecuteContext(ctx)
 	a.close()
 	var code exitCode
@@ -34,6 +36,21 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 1
 	}
 	return 0
+}
+
+// terraformStyle lets -var and -var-file be written with one dash, as hands
+// that know Terraform do.
+func terraformStyle(args []string) []string {
+	args = slices.Clone(args)
+	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
+		if name, _, _ := strings.Cut(arg, "="); name == "-var" || name == "-var-file" {
+			args[i] = "-" + arg
+		}
+	}
+	return args
 }
 
 // An exitCode is an error that has been reported already: what is left of it
