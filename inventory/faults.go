@@ -16,6 +16,10 @@ import (
 // pattern may be wrong in as many ways as there are hosts.
 const maxAlike = 5
 
+// maxFaults bounds the faults of one run. Nobody reads further, and a binary
+// file taken for an inventory has one at every byte.
+const maxFaults = 1000
+
 // faults collects what is wrong with an inventory, so that one run shows all
 // of it. A nil collector drops everything: for a second look at what has been
 // reported before.
@@ -23,6 +27,7 @@ type faults struct {
 	diags hcl.Diagnostics
 	seen  map[string]bool
 	alike map[string]int // by place and summary
+	more  int            // errors beyond maxFaults
 	// mask takes the secrets read so far out of a message.
 	mask func(string) string
 }
@@ -71,12 +76,18 @@ func (f *faults) add(diags ...*hcl.Diagnostic) {
 				d.Detail += " Further faults of this kind in this place are not shown."
 			}
 		}
+		if len(f.diags) >= maxFaults {
+			if d.Severity == hcl.DiagError {
+				f.more++
+			}
+			continue
+		}
 		f.diags = append(f.diags, d)
 	}
 }
 
 // failed reports whether anything but advice was reported.
-func (f *faults) failed() bool { return f != nil && f.diags.HasErrors() }
+func (f *faults) failed() bool { return f.more > 0 || f.diags.HasErrors() }
 
 // sorted returns the diagnostics in the order of the source.
 func (f *faults) sorted() hcl.Diagnostics {
@@ -93,6 +104,10 @@ func (f *faults) sorted() hcl.Diagnostics {
 		}
 		return a.Start.Byte < b.Start.Byte
 	})
+	if f.more > 0 {
+		return append(f.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Too many faults",
+			Detail: fmt.Sprintf("There are %d more faults, which are not shown. Correct those above first.", f.more)})
+	}
 	return f.diags
 }
 

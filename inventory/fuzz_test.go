@@ -72,6 +72,22 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
+// TestBinaryFile: what is no text at all ends in a bounded report.
+func TestBinaryFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "binary.hcl")
+	if err := os.WriteFile(path, bytes.Repeat([]byte{0x7f}, 20_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inv, diags := inventory.Load(path, inventory.Options{})
+	if !diags.HasErrors() || len(diags) > 2000 {
+		t.Errorf("%d diagnostics", len(diags))
+	}
+	var out bytes.Buffer
+	if err := inventory.WriteDiagnostics(&out, inv.Files, diags, 80, false); err != nil || out.Len() > 4<<20 {
+		t.Errorf("a report of %d bytes: %v", out.Len(), err)
+	}
+}
+
 // TestTooDeep: sources that would exhaust the stack of the parser, or of the
 // evaluation.
 func TestTooDeep(t *testing.T) {

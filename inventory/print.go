@@ -44,6 +44,9 @@ func WriteDiagnostics(w io.Writer, files map[string]*hcl.File, diags hcl.Diagnos
 	return b.Flush()
 }
 
+// maxLine is how many bytes on either side of a fault are looked at.
+const maxLine = 2000
+
 // writeSnippet prints where the fault is, and the line with what is meant
 // underlined.
 func writeSnippet(b *bufio.Writer, file *hcl.File, rng hcl.Range, paint, plain string) {
@@ -60,6 +63,8 @@ func writeSnippet(b *bufio.Writer, file *hcl.File, rng hcl.Range, paint, plain s
 	if i := bytes.IndexByte(file.Bytes[rng.Start.Byte:], '\n'); i >= 0 {
 		end = rng.Start.Byte + i
 	}
+	// What is far from the fault on a very long line is not looked at.
+	start, end = max(start, rng.Start.Byte-maxLine), min(end, rng.Start.Byte+maxLine)
 	before := printable(string(file.Bytes[start:rng.Start.Byte]))
 	meant := printable(string(file.Bytes[rng.Start.Byte:max(rng.Start.Byte, min(end, rng.End.Byte))]))
 	after := printable(strings.TrimRight(string(file.Bytes[max(rng.Start.Byte, min(end, rng.End.Byte)):end]), "\r"))
