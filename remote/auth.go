@@ -311,7 +311,7 @@ func (a *authenticator) refused(err error) error {
 		e.Hint = "check that ~/.ssh/authorized_keys of " + a.e.user + " on the host has one of these keys"
 	}
 	if !strings.Contains(err.Error(), "unable to authenticate") && encrypted == nil && !errors.Is(err, errRefusedAlready) {
-		e.Err = fmt.Errorf("%s: %w", text, err)
+		e.Err = fmt.Errorf("%s: %w", text, saying(err))
 	}
 	return e
 }

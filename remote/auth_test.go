@@ -144,7 +144,7 @@ func TestKeysOfEveryKind(t *testing.T) {
 
 	t.Run("encrypted", func(t *testing.T) {
 		file := filepath.Join(dir, "encrypted")
-		keygen(t, "-t", "ed25519", "-f", file, "-N", "open sesame")
+		keygen(t, "-t", "ed25519", "-f", file, "-N", "open sesame", "-a", "1")
 		s.authorize(t, "ops", readLine(t, file+".pub"))
 		target := base
 		target.IdentityFiles = []string{file}

@@ -251,6 +251,14 @@ func (d *Dialer) handshake(ctx context.Context, raw net.Conn, check *hostKeyChec
 	return nil, handshakeError(err, e, check, auth, w, errors.Is(context.Cause(ctx), errHandshakeTimeout))
 }
 
+// A sayingError is an error that may quote the server.
+type sayingError struct{ err error }
+
+func saying(err error) error { return &sayingError{err} }
+
+func (e *sayingError) Error() string { return Safe(e.err.Error()) }
+func (e *sayingError) Unwrap() error { return e.err }
+
 func handshakeError(err error, e endpoint, check *hostKeyCheck, auth *authenticator, w *wire, timedOut bool) error {
 	switch {
 	case check.err != nil:
@@ -268,5 +276,5 @@ func handshakeError(err error, e endpoint, check *hostKeyCheck, auth *authentica
 	case strings.Contains(err.Error(), "overflow reading version string"):
 		err = errors.New("what answers there is no SSH server")
 	}
-	return &Error{Stage: Handshake, Err: fmt.Errorf("%s: %w", e.address(), err)}
+	return &Error{Stage: Handshake, Err: fmt.Errorf("%s: %w", e.address(), saying(err))}
 }

@@ -28,6 +28,7 @@ type process struct {
 	events  chan event
 	quit    chan struct{} // closed when nobody reads events any more
 	closing sync.Once
+	sent    chan struct{} // closed when our own line is on its way
 	token   string
 	pty     bool
 
@@ -51,8 +52,8 @@ func word() string { return "rp" + strings.ToLower(rand.Text()) }
 
 // begin starts a program as root, or as the user where sudo is not to be used.
 // what says, for pipes or for a terminal, the line that the host's shell
-// evaluates, and what that line finds on its standard input. begin returns
-// after the host's first word.
+// evaluates, and what that line finds on its standard input, which stays open
+// where that is nil. begin returns after the host's first word.
 func (c *Conn) begin(ctx context.Context, what func(pty bool) (line string, rest []byte)) (*process, error) {
 	for {
 		way := c.elevation()
@@ -78,14 +79,14 @@ func (c *Conn) beginAs(ctx context.Context, way elevation, line string, rest []b
 	line = token + " " + preamble(token, way.pty) + line + "\n"
 	input := append([]byte(line), rest...)
 	if !way.asks {
-		p.send(input)
+		p.send(input, rest != nil)
 	}
 	if err := c.greet(ctx, p, way); err != nil {
 		p.close()
 		return nil, err
 	}
 	if way.asks {
-		p.send(input)
+		p.send(input, rest != nil)
 	}
 	return p, nil
 }
@@ -131,7 +132,7 @@ func (c *Conn) open(command, token string, pty bool) (*process, error) {
 	if err != nil {
 		return nil, c.sessionError("open a session", err)
 	}
-	p := &process{session: session, token: token, pty: pty, events: make(chan event), quit: make(chan struct{})}
+	p := &process{session: session, token: token, pty: pty, events: make(chan event), quit: make(chan struct{}), sent: make(chan struct{})}
 	var streams [3]io.Reader
 	p.stdin, _ = session.StdinPipe() // fail only when set twice
 	streams[1], _ = session.StdoutPipe()
@@ -221,6 +222,8 @@ func (p *process) next(ctx context.Context, deadline <-chan time.Time) (event, e
 				}
 			}
 			return e, nil
+		case <-p.quit:
+			return event{}, errClosed
 		case <-deadline:
 			return event{}, errDeadline
 		case <-ctx.Done():
@@ -257,11 +260,11 @@ func (p *process) skipEarly(fd int, data []byte) []byte {
 }
 
 // send writes in the background, for a host that does not read must not keep
-// us from hearing it. Standard input ends after data, but not on a terminal,
-// where an end cannot be told.
-func (p *process) send(data []byte) {
+// us from hearing it. A terminal cannot be told that the data is over.
+func (p *process) send(data []byte, over bool) {
 	go func() {
-		if _, err := p.stdin.Write(data); err == nil && !p.pty {
+		defer close(p.sent)
+		if _, err := p.stdin.Write(data); err == nil && over && !p.pty {
 			_ = p.stdin.Close()
 		}
 	}()

@@ -85,7 +85,7 @@ else
 	chmod "${mode:-0644}" "$t" || exit 1
 fi
 if [ -n "$verify" ]; then
-	( set -- "$t"; eval "$verify" ) </dev/null || { s=$?; printf 'the new content was not accepted; nothing has changed\n' >&2; exit "$s"; }
+	( set +u; set -- "$t"; eval "$verify" ) </dev/null || { s=$?; printf 'the new content was not accepted; nothing has changed\n' >&2; exit "$s"; }
 fi
 dd if=/dev/null of="$t" conv=notrunc,fsync 2>/dev/null || fail "cannot sync $t"
 unchanged || fail "$p has changed just now"
@@ -202,7 +202,7 @@ func unixMode(m os.FileMode) uint32 {
 // discard takes an unfinished file away as well as can be: the caller may have
 // given up, and the connection may be gone.
 func (c *Conn) discard(tempWord string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_, _ = c.shell(ctx, "tidy up", "rm -f "+tempWord, 10*time.Second)
 }
@@ -230,10 +230,7 @@ func (c *Conn) upload(ctx context.Context, title, file string, content []byte) e
 		if err == nil || ctx.Err() != nil || c.current().lostCause() != nil {
 			return wrap(title, err)
 		}
-		c.dialer.log().Debug("no SFTP, content goes through the shell", "host", c.target.Name, "cause", err)
-		c.mu.Lock()
-		c.noSFTP = true
-		c.mu.Unlock()
+		c.dialer.log().Debug("not by SFTP, content goes through the shell", "host", c.target.Name, "cause", err)
 	}
 	return c.uploadShell(ctx, title, limit, file, content)
 }
@@ -260,6 +257,9 @@ func (c *Conn) uploadSFTP(ctx context.Context, limit time.Duration, file string,
 	defer cancel()
 	client, end, err := c.openSFTP(ctx, limit)
 	if err != nil {
+		c.mu.Lock()
+		c.noSFTP = c.noSFTP || ctx.Err() == nil
+		c.mu.Unlock()
 		return err
 	}
 	stop := context.AfterFunc(ctx, end)
@@ -303,6 +303,12 @@ func (c *Conn) openSFTP(ctx context.Context, limit time.Duration) (client *sftp.
 	p, err := c.beginLine(ctx, line)
 	if err != nil {
 		return nil, nil, err
+	}
+	select {
+	case <-p.sent: // the protocol follows our line
+	case <-ctx.Done():
+		p.abandon()
+		return nil, nil, context.Cause(ctx)
 	}
 	return c.pipeSFTP(ctx, &processStream{ctx: ctx, p: p}, p.stdin, p.abandon)
 }

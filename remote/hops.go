@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -54,7 +55,9 @@ func (way route) path() string {
 	for _, e := range way {
 		fmt.Fprintf(&b, "%s|%s|%q|%t|%q|%t|%s|%s\n", e.login(), e.hostKeyName, e.knownHosts, e.acceptNew, e.identities, e.explicit, e.agent, e.password.Reveal())
 	}
-	return b.String()
+	// A digest, for the password is among it.
+	sum := sha256.Sum256([]byte(b.String()))
+	return string(sum[:])
 }
 
 func (h *hops) get(way route) (*hop, error) {
@@ -85,17 +88,37 @@ func (h *hops) close() {
 	}
 }
 
+// forgive lets bastions that were refused be dialled again.
+func (h *hops) forgive() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, one := range h.byPath {
+		one.mu.Lock()
+		one.failed = nil
+		one.mu.Unlock()
+	}
+}
+
+// connect is the connection to the last bastion of a route.
+func (h *hops) connect(ctx context.Context, d *Dialer, way route) (*hop, *link, error) {
+	one, err := h.get(way)
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := one.connect(ctx, d, way)
+	if err != nil {
+		return nil, nil, hopError(way[len(way)-1], err)
+	}
+	return one, l, nil
+}
+
 // dial opens a stream to the last endpoint of a route from the one before it.
 func (h *hops) dial(ctx context.Context, d *Dialer, way route) (net.Conn, func(), error) {
 	last := len(way) - 1
 	via, target := way[:last], way[last]
-	one, err := h.get(via)
+	one, l, err := h.connect(ctx, d, via)
 	if err != nil {
 		return nil, nil, err
-	}
-	l, err := one.connect(ctx, d, via)
-	if err != nil {
-		return nil, nil, hopError(via[last-1], err)
 	}
 	select {
 	case one.slots <- struct{}{}:

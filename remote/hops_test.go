@@ -86,8 +86,20 @@ func TestBastionsAreSharedAndNamed(t *testing.T) {
 
 	// Each hop is verified, and a failure says which.
 	lines := strings.Split(strings.TrimSpace(readLine(t, target.KnownHosts[0])), "\n")
-	write(t, target.KnownHosts[0], lines[0]+"\n"+lines[2]+"\n", 0o600)
-	wantError(t, tryDial(t, newDialer(t), target), HostKey, fmt.Sprintf("bastion ops@127.0.0.1:%d: unknown host", servers[1].port))
+	write(t, target.KnownHosts[0], lines[0]+"\n", 0o600)
+	wantError(t, tryDial(t, newDialer(t), target), HostKey, fmt.Sprintf("bastion ops@127.0.0.1:%d: unknown host", servers[1].port), "--limit host")
+	// Trust goes hop by hop.
+	d = newDialer(t)
+	for range 2 {
+		keys, err := d.HostKeys(context.Background(), target)
+		must(t, err)
+		if _, err := d.Trust(keys); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := tryDial(t, d, target); err != nil {
+		t.Error(err)
+	}
 	write(t, target.KnownHosts[0], strings.Join(lines, "\n")+"\n", 0o600)
 	servers[1].authorize(t, "ops")
 	d = newDialer(t)

@@ -237,7 +237,7 @@ func (h *hostKeyCheck) judge(host string, remote net.Addr, key ssh.PublicKey) *E
 		return h.ring.add(h.e, plain)
 	}
 	return &Error{Stage: HostKey, Err: fmt.Errorf("unknown host %s: it presents %s", knownhosts.Normalize(host), describe(plain)),
-		Hint: "compare the fingerprint, then: runai-prep trust INVENTORY --limit " + Safe(h.e.name)}
+		Hint: "compare the fingerprint, then: runai-prep trust INVENTORY --limit " + Safe(h.e.target)}
 }
 
 func pinMissed(e endpoint, presented ...ssh.PublicKey) *Error {

@@ -53,7 +53,7 @@ func newLink(client *ssh.Client, w *wire, every time.Duration) *link {
 	l := &link{client: client, wire: w, dead: make(chan struct{}), stop: stop}
 	go func() {
 		err := client.Wait()
-		l.lose(fmt.Errorf("lost: %w", err))
+		l.lose(fmt.Errorf("lost: %w", saying(err)))
 		stop()
 		close(l.dead)
 	}()

@@ -19,9 +19,10 @@ type keyFile struct {
 	cert *ssh.Certificate // PATH-cert.pub
 	err  error            // why there is neither key nor public key
 
-	mu     sync.Mutex
-	signer ssh.Signer // nil: encrypted, on a FIDO token, or only the public half is here
 	pem    []byte     // encrypted
+	asking sync.Mutex // one question at a time
+	mu     sync.Mutex // of what follows, never held while a person thinks
+	signer ssh.Signer // nil: encrypted, on a FIDO token, or only the public half is here
 	failed error      // the passphrase was not to be had; nobody is asked again
 }
 
@@ -138,19 +139,35 @@ func samePublic(a, b ssh.PublicKey) bool {
 
 // ready is the signer where no passphrase is needed, or not any more.
 func (k *keyFile) ready() ssh.Signer {
+	signer, _ := k.state()
+	return signer
+}
+
+func (k *keyFile) state() (ssh.Signer, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.signer
+	return k.signer, k.failed
 }
 
 // unlock asks a person for the passphrase, once in a run however many hosts
 // want the key.
 func (k *keyFile) unlock(ctx context.Context, d *Dialer) (ssh.Signer, error) {
+	k.asking.Lock()
+	defer k.asking.Unlock()
+	if signer, err := k.state(); signer != nil || err != nil {
+		return signer, err
+	}
+	signer, err := k.ask(ctx, d)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx) // the next host may ask
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.signer != nil || k.failed != nil {
-		return k.signer, k.failed
-	}
+	k.signer, k.failed = signer, err
+	return signer, err
+}
+
+func (k *keyFile) ask(ctx context.Context, d *Dialer) (ssh.Signer, error) {
 	if d.Prompt == nil {
 		return nil, &encryptedError{k.path}
 	}
@@ -158,25 +175,18 @@ func (k *keyFile) unlock(ctx context.Context, d *Dialer) (ssh.Signer, error) {
 	question := "Passphrase of " + k.path + ": "
 	for range tries {
 		answer, err := d.Prompt(ctx, question)
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx) // the next host may ask
-		}
 		if err != nil {
-			k.failed = fmt.Errorf("unlock %s: %w", k.path, err)
-			return nil, k.failed
+			return nil, fmt.Errorf("unlock %s: %w", k.path, err)
 		}
 		if answer.IsZero() {
 			break
 		}
-		signer, err := ssh.ParsePrivateKeyWithPassphrase(k.pem, []byte(answer.Reveal()))
-		if err == nil {
-			k.signer = signer
+		if signer, err := ssh.ParsePrivateKeyWithPassphrase(k.pem, []byte(answer.Reveal())); err == nil {
 			return signer, nil
 		}
 		question = "Wrong. Passphrase of " + k.path + ": "
 	}
-	k.failed = &encryptedError{k.path}
-	return nil, k.failed
+	return nil, &encryptedError{k.path}
 }
 
 // An encryptedError is a key whose passphrase is not to be had.

@@ -16,6 +16,7 @@ import (
 // target's wishes first, then ~/.ssh/config, then OpenSSH's defaults.
 type endpoint struct {
 	name       string // what messages call it
+	target     string // the name of the target that it is, or is on the way to
 	user, host string
 	port       int
 
@@ -87,7 +88,7 @@ func (d *Dialer) route(t Target) (route, error) {
 // endpoint decides about one server of the way to t: t itself or a bastion,
 // for which everything is as for t but user, host and port.
 func (d *Dialer) endpoint(t Target, name string, at Hop, bastion bool) (endpoint, settings, error) {
-	host := at.Host
+	host := strings.Trim(at.Host, "[]")
 	if host == "" || strings.HasPrefix(host, "-") || strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || !shown(r) }) {
 		return endpoint{}, settings{}, fmt.Errorf("%q is not a host name", host)
 	}
@@ -97,6 +98,7 @@ func (d *Dialer) endpoint(t Target, name string, at Hop, bastion bool) (endpoint
 	}
 	e := endpoint{
 		name:           orElse(name, host),
+		target:         orElse(t.Name, t.Host),
 		user:           orElse(at.User, conf.user),
 		host:           host,
 		port:           at.Port,
@@ -124,7 +126,7 @@ func (d *Dialer) endpoint(t Target, name string, at Hop, bastion bool) (endpoint
 	}
 	expand := func(path string) (string, error) { return expandTokens(path, host, e.host, e.port, e.user) }
 
-	e.hostKeyName = e.address()
+	e.hostKeyName = strings.ToLower(e.address())
 	if conf.hostKeyAlias != "" {
 		alias, err := expand(conf.hostKeyAlias)
 		if err != nil {

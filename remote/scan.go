@@ -28,13 +28,26 @@ type PresentedKey struct {
 }
 
 // HostKeys asks a host which keys it has, one connection a type of key, without
-// logging in. The bastions on the way are verified and logged into as always.
-// The order is that of preference, the best first.
+// logging in. The order is that of preference, the best first. The bastions on
+// the way are verified and logged into as always: the keys of the first that is
+// not known are returned in the place of the host's, which can be seen only
+// when that one is trusted.
 func (d *Dialer) HostKeys(ctx context.Context, t Target) ([]PresentedKey, error) {
 	way, err := d.route(t)
 	if err != nil {
 		return nil, err
 	}
+	for n := 1; n < len(way); n++ {
+		if _, _, err := d.hops.connect(ctx, d, way[:n]); stageIs(err, HostKey) {
+			return d.scan(ctx, way[:n])
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return d.scan(ctx, way)
+}
+
+func (d *Dialer) scan(ctx context.Context, way route) ([]PresentedKey, error) {
 	e := way[len(way)-1]
 	var found []PresentedKey
 	var last error
@@ -105,6 +118,7 @@ func (r *keyring) judge(e endpoint, key ssh.PublicKey) PresentedKey {
 // files that were written. What is known stays as it is; a key in conflict
 // with a known one is an error, and the other keys are added all the same.
 func (d *Dialer) Trust(keys []PresentedKey) (files []string, err error) {
+	defer d.hops.forgive()
 	var faults []string
 	for _, k := range keys {
 		if k.key == nil || k.Known {
