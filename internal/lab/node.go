@@ -88,9 +88,6 @@ func (i info) ModTime() time.Time         { return i.mtime }
 func (i info) IsDir() bool                { return i.mode.IsDir() }
 func (i info) Info() (fs.FileInfo, error) { return i, nil }
 
-// Sys is what the shell interpreter and pkg/sftp take the owner from.
-func (i info) Sys() any { return &syscall.Stat_t{Uid: i.uid, Gid: i.gid} }
-
 func (n *node) info(name, dev string) info {
 	i := info{name: name, mode: n.mode, mtime: n.mtime, uid: n.uid, gid: n.gid, ino: n.ino, dev: dev, target: n.target}
 	switch {

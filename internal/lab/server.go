@@ -29,6 +29,8 @@ type server struct {
 	listener net.Listener
 	conns    map[net.Conn]bool
 	closed   bool
+	away     bool  // it is just rebooting
+	held     *port // where nobody listens
 
 	work sync.WaitGroup
 }
@@ -37,6 +39,10 @@ type server struct {
 const rebootTime = 300 * time.Millisecond
 
 func (s *server) listen() error {
+	s.mu.Lock()
+	s.held.release()
+	s.held = nil
+	s.mu.Unlock()
 	l, err := net.Listen("tcp4", "127.0.0.1:"+strconv.Itoa(s.port))
 	if err != nil {
 		return fmt.Errorf("listen for %s: %w", s.machine.Name, err)
@@ -88,6 +94,9 @@ func (s *server) hangUp() {
 	if s.listener != nil {
 		_ = s.listener.Close()
 		s.listener = nil
+		if !s.closed {
+			s.held = holdPort(s.port)
+		}
 	}
 	for c := range s.conns {
 		_ = c.Close()
@@ -97,6 +106,8 @@ func (s *server) hangUp() {
 func (s *server) close() {
 	s.mu.Lock()
 	s.closed = true
+	s.held.release()
+	s.held = nil
 	s.mu.Unlock()
 	s.hangUp()
 	s.machine.shutdown()
@@ -105,6 +116,18 @@ func (s *server) close() {
 
 // restart is a reboot as those outside see it.
 func (s *server) restart(ctx context.Context) error {
+	s.mu.Lock()
+	again := s.away
+	s.away = true
+	s.mu.Unlock()
+	if again {
+		return nil
+	}
+	defer func() {
+		s.mu.Lock()
+		s.away = false
+		s.mu.Unlock()
+	}()
 	s.hangUp()
 	s.machine.shutdown()
 	t := time.NewTimer(rebootTime)

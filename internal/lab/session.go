@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/term"
+	"mvdan.cc/sh/v3/syntax"
 )
 
 // relay copies both ways until both ends have nothing more to say.
@@ -33,17 +35,24 @@ func (s *server) session(conn *ssh.ServerConn, ch ssh.Channel, requests <-chan *
 	var done chan struct{}
 	var running *process
 	start := func(name, script string) {
-		p, finish := s.program(conn, ch, terminal, env)
+		p, finish := s.program(conn, ch, terminal, name, env)
 		running, done = p, make(chan struct{})
 		go func() {
 			defer close(done)
-			if name == "sftp" {
+			switch {
+			case name == "sftp":
 				p.args = []string{"sftp-server"}
 				finish(sftpServer(p))
-				return
+			case name == "shell" && terminal:
+				p.args, p.stdin = []string{"-bash"}, nil
+				finish(interactive(p, ch))
+			case name == "shell":
+				p.args = []string{"bash"}
+				finish(sh(p))
+			default:
+				p.args = []string{"bash", "-c", script}
+				finish(sh(p))
 			}
-			p.args = []string{name, "-c", script}
-			finish(sh(p))
 		}()
 	}
 	for req := range requests {
@@ -61,11 +70,11 @@ func (s *server) session(conn *ssh.ServerConn, ch ssh.Channel, requests <-chan *
 		case "window-change":
 		case "exec":
 			if ok = running == nil && ssh.Unmarshal(req.Payload, &text) == nil; ok {
-				start("bash", text.Value)
+				start("exec", text.Value)
 			}
 		case "shell":
 			if ok = running == nil; ok {
-				start("bash", interactive(s.machine, terminal))
+				start("shell", "")
 			}
 		case "subsystem":
 			if ok = running == nil && ssh.Unmarshal(req.Payload, &text) == nil && text.Value == "sftp"; ok {
@@ -93,19 +102,40 @@ func (s *server) session(conn *ssh.ServerConn, ch ssh.Channel, requests <-chan *
 	<-done
 }
 
-// interactive is what stands in for a login shell without a command: there
-// is no line editor here, so commands are read as they come.
-func interactive(m *Machine, terminal bool) string {
-	if !terminal {
-		return "exec sh"
+// interactive is a login shell at a terminal, for a person who looks around.
+func interactive(p *process, ch io.ReadWriter) int {
+	m := p.machine
+	prompt := p.getenv("USER") + "@" + m.Name + ":$ "
+	t := term.NewTerminal(ch, prompt)
+	p.stdout, p.stderr = t, t
+	fmt.Fprintf(t, "This is %s, a practice host of runai-prep lab: %s.\nIt lives in memory; break what you like.\n", m.Name, m.Illness)
+	s, err := p.newShell("bash", nil, nil)
+	if err != nil {
+		return p.fail(2, "%v", err)
 	}
-	return fmt.Sprintf("printf '%%s\\r\\n' %s; exec sh",
-		quote("This is "+m.Name+", a practice host ("+m.Illness+"). Give commands to ssh; there is no interactive shell."))
+	text := ""
+	for p.ctx.Err() == nil {
+		line, err := t.ReadLine()
+		if err != nil {
+			return s.status
+		}
+		text += line + "\n"
+		t.SetPrompt(prompt)
+		if _, err := s.parse(text); syntax.IsIncomplete(err) {
+			t.SetPrompt("> ")
+			continue
+		}
+		if !s.runText(text) {
+			return s.status
+		}
+		text = ""
+	}
+	return s.status
 }
 
 // program makes the process for a session's program. What it returns beside
 // tells the client how it ended.
-func (s *server) program(conn *ssh.ServerConn, ch ssh.Channel, terminal bool, env map[string]string) (*process, func(int)) {
+func (s *server) program(conn *ssh.ServerConn, ch ssh.Channel, terminal bool, kind string, env map[string]string) (*process, func(int)) {
 	m := s.machine
 	c := cred{uid: 1000, gid: 1000, groups: []uint32{27}}
 	if conn.User() == "root" {
@@ -128,6 +158,9 @@ func (s *server) program(conn *ssh.ServerConn, ch ssh.Channel, terminal bool, en
 	p.env["SSH_CONNECTION"] = fmt.Sprintf("%s %d %s %d", remote.IP, remote.Port, local.IP, local.Port)
 	p.env["SSH_CLIENT"] = fmt.Sprintf("%s %d %d", remote.IP, remote.Port, local.Port)
 
+	if terminal && kind == "shell" {
+		return p, s.finish(p, ch, nil) // reads its terminal itself
+	}
 	r, w, err := os.Pipe()
 	if err == nil {
 		p.stdin = r
@@ -136,7 +169,12 @@ func (s *server) program(conn *ssh.ServerConn, ch ssh.Channel, terminal bool, en
 			_ = w.Close()
 		}()
 	}
-	return p, func(status int) {
+	return p, s.finish(p, ch, r)
+}
+
+// finish tells the client how its program ended.
+func (s *server) finish(p *process, ch ssh.Channel, stdin *os.File) func(status int) {
+	return func(status int) {
 		if sig, killed := killedBy(p.ctx); killed {
 			_, _ = ch.SendRequest("exit-signal", false, ssh.Marshal(struct {
 				Name string
@@ -148,8 +186,8 @@ func (s *server) program(conn *ssh.ServerConn, ch ssh.Channel, terminal bool, en
 			_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status)}))
 		}
 		_ = ch.Close()
-		if r != nil {
-			_ = r.Close()
+		if stdin != nil {
+			_ = stdin.Close()
 		}
 		p.exit()
 		p.session.leave()

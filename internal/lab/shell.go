@@ -90,13 +90,19 @@ func noSuchFile(err error) string {
 	return strerror(err)
 }
 
-// interpret runs a script as this process and returns its exit status.
-func (p *process) interpret(name string, script io.Reader, options, args []string) int {
+// A shell is one run of the interpreter.
+type shell struct {
+	*process
+	runner *interp.Runner
+	name   string
+	line   uint            // of the statement that runs; redirections do not tell theirs
+	funcs  map[string]bool // names of functions that were parsed so far
+	status int             // of the last statement
+}
+
+// newShell makes this process a shell. It reads no script yet.
+func (p *process) newShell(name string, options, args []string) (*shell, error) {
 	s := &shell{process: p, name: name, funcs: map[string]bool{}}
-	var in io.Reader // a script on stdin is read by the parser; what is left is for its commands
-	if p.stdin != nil {
-		in = p.stdin
-	}
 	vars := append(p.environ(),
 		// The interpreter puts named pipes into TMPDIR, on the real machine.
 		// No path has a NUL in it.
@@ -107,11 +113,12 @@ func (p *process) interpret(name string, script io.Reader, options, args []strin
 	if p.getenv("HOME") == "" {
 		vars = append(vars, "HOME=/")
 	}
-	runner, err := interp.New(
+	var err error
+	s.runner, err = interp.New(
 		interp.Env(expand.ListEnviron(vars...)),
 		interp.Dir("/"),
 		interp.Params(append(append(options, "--"), args...)...),
-		interp.StdIO(in, p.stdout, p.stderr),
+		interp.StdIO(p.stdin, p.stdout, p.stderr),
 		interp.CallHandler(s.call),
 		interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc { return s.exec }),
 		interp.OpenHandler(s.open),
@@ -120,37 +127,22 @@ func (p *process) interpret(name string, script io.Reader, options, args []strin
 		interp.ReadDirHandler2(s.readDir),
 	)
 	if err != nil {
-		return p.fail(2, "0: %v", err)
+		return nil, err
 	}
-	runner.Dir = p.dir // interp.Dir would look for it on the real machine
-
-	// TMPDIR as the script sees it.
-	first := "unset TMPDIR"
+	s.runner.Dir = p.dir // interp.Dir would look for it on the real machine
+	tmpdir := "unset TMPDIR"
 	if was := p.getenv("TMPDIR"); was != "" {
-		first = "TMPDIR=" + quote(was)
+		tmpdir = "TMPDIR=" + quote(was)
 	}
-	status := 0
-	run := func(node syntax.Node) bool {
-		err := runner.Run(p.ctx, node)
-		var exit interp.ExitStatus
-		switch {
-		case err == nil:
-			status = 0
-		case errors.As(err, &exit):
-			status = int(exit)
-		default:
-			status = 137
-			if p.ctx.Err() == nil {
-				fmt.Fprintf(p.stderr, "%s: %v\n", name, err)
-				status = 2
-			}
-			return false
-		}
-		return !runner.Exited()
-	}
-	prelude, _ := s.parse(first)
-	if !run(prelude.Stmts[0]) {
-		return status
+	s.runText(tmpdir)
+	return s, nil
+}
+
+// interpret runs a script as this process and returns its exit status.
+func (p *process) interpret(name string, script io.Reader, options, args []string) int {
+	s, err := p.newShell(name, options, args)
+	if err != nil {
+		return p.fail(2, "0: %v", err)
 	}
 	parser := syntax.NewParser(syntax.Variant(syntax.LangBash))
 	for stmt, err := range parser.StmtsSeq(script) {
@@ -164,23 +156,49 @@ func (p *process) interpret(name string, script io.Reader, options, args []strin
 			fmt.Fprintf(p.stderr, "%s: %s\n", name, syntaxError(err))
 			return 2
 		}
-		s.line = stmt.Pos().Line()
-		if !run(stmt) {
-			return status
+		if !s.run(stmt) {
+			return s.status
 		}
 	}
-	if end, err := s.parse("exit " + strconv.Itoa(status)); err == nil {
-		run(end.Stmts[0]) // for a trap on EXIT
-	}
-	return status
+	s.runText("exit " + strconv.Itoa(s.status)) // for a trap on EXIT
+	return s.status
 }
 
-// A shell is one run of the interpreter.
-type shell struct {
-	*process
-	name  string
-	line  uint            // of the statement that runs; redirections do not tell theirs
-	funcs map[string]bool // names of functions that were parsed so far
+// run runs a statement, and reports whether the shell goes on.
+func (s *shell) run(stmt *syntax.Stmt) bool {
+	s.line = stmt.Pos().Line()
+	err := s.runner.Run(s.ctx, stmt)
+	var exit interp.ExitStatus
+	switch {
+	case err == nil:
+		s.status = 0
+	case errors.As(err, &exit):
+		s.status = int(exit)
+	case s.ctx.Err() != nil:
+		s.status = 137
+		return false
+	default:
+		fmt.Fprintf(s.stderr, "%s: %v\n", s.name, err)
+		s.status = 2
+		return false
+	}
+	return !s.runner.Exited()
+}
+
+// runText runs a script that is all there.
+func (s *shell) runText(script string) bool {
+	file, err := s.parse(script)
+	if err != nil {
+		fmt.Fprintf(s.stderr, "%s: %s\n", s.name, syntaxError(err))
+		s.status = 2
+		return true
+	}
+	for _, stmt := range file.Stmts {
+		if !s.run(stmt) {
+			return false
+		}
+	}
+	return true
 }
 
 func abs(dir, p string) string {
