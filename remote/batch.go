@@ -46,21 +46,42 @@ func (b *batch) run(ctx context.Context, c *Conn) error {
 	for _, j := range b.jobs {
 		limit += j.timeout
 	}
-	mark := word()
-	p, err := c.begin(ctx, func(pty bool) (string, []byte) {
-		script := b.script(mark, pty)
-		return shellLine(limit, len(script), pty), []byte(script)
-	})
-	if err != nil {
-		return err
+	for {
+		mark := word()
+		bare := c.lacksTimeout()
+		p, err := c.begin(ctx, func(pty bool) (string, []byte) {
+			script := b.script(mark, pty)
+			return shellLine(limit, len(script), pty, bare), []byte(script)
+		})
+		if err != nil {
+			return err
+		}
+		f := &follower{batch: b, conn: c, p: p}
+		err = f.follow(ctx, mark)
+		if !errors.Is(err, errTimeoutProgram) || bare {
+			return err
+		}
+		c.mu.Lock()
+		c.noTimeout = true
+		c.mu.Unlock()
 	}
-	f := &follower{batch: b, conn: c, p: p}
-	return f.follow(ctx, mark)
+}
+
+// errTimeoutProgram is a host whose timeout knows no -k, as busybox before 1.34.
+var errTimeoutProgram = errors.New("the host's timeout program is too old")
+
+func (c *Conn) lacksTimeout() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.noTimeout
 }
 
 // shellLine becomes a shell that reads a script from standard input, under the
 // host's own deadline.
-func shellLine(limit time.Duration, size int, pty bool) string {
+func shellLine(limit time.Duration, size int, pty, bare bool) string {
+	if bare && !pty {
+		return "exec /bin/sh"
+	}
 	if pty {
 		// A shell on a terminal would prompt, and timeout's process group would
 		// be stopped for reading one; the hang-up ends it instead.
@@ -116,9 +137,11 @@ type follower struct {
 	current     [3]int // by stream, the job whose text this is; -1: between jobs
 	stray       []byte // stderr outside the jobs
 	over        bool   // a job printed too much
+	started     time.Time
 }
 
 func (f *follower) follow(ctx context.Context, mark string) error {
+	f.started = time.Now()
 	var streams [3]*splitter
 	for fd := 1; fd <= 2; fd++ {
 		f.current[fd] = -1
@@ -277,7 +300,7 @@ func (f *follower) ended(now int, e event) error {
 		// Its own children may go on in the group, and the shell that was to
 		// wait for them is no more.
 		f.conn.killGroup(f.group, f.born, f.gently, 10*time.Second)
-		f.fail(now, "its shell ended early: "+e.cause).killed = e.exit == 124 || e.exit == 137
+		f.fail(now, "its shell ended early: "+e.cause).killed = (e.exit == 124 || e.exit == 137) && time.Since(f.started) > f.jobs[now].timeout-time.Second
 		return nil
 	}
 	f.results = f.results[:min(now, len(f.results))]
@@ -287,6 +310,9 @@ func (f *follower) ended(now int, e event) error {
 	if !f.p.pty && !f.p.found[2] {
 		return &Error{Stage: Session, Err: fmt.Errorf("the script did not reach the shell whole: %s", e.cause),
 			Hint: "does a start-up file of the login shell of " + f.conn.target.User + " read standard input?"}
+	}
+	if strings.Contains(string(f.stray), "timeout: ") && e.exit > 0 {
+		return errTimeoutProgram
 	}
 	err := fmt.Errorf("the shell ended before the first script: %s", e.cause)
 	if said := Safe(tail(string(f.stray), 500)); said != "" {

@@ -180,27 +180,27 @@ func (d *Dialer) dial(ctx context.Context, way route) (conn net.Conn, release fu
 	if len(way) > 1 {
 		return d.hops.dial(ctx, d, way)
 	}
-	ctx, cancel := context.WithTimeout(ctx, e.connectTimeout)
+	limited, cancel := context.WithTimeout(ctx, e.connectTimeout)
 	defer cancel()
 	var dialer net.Dialer
-	conn, err = dialer.DialContext(ctx, "tcp", e.address())
-	if err != nil {
-		return nil, nil, dialError(ctx, e, err)
+	conn, err = dialer.DialContext(limited, "tcp", e.address())
+	switch {
+	case err == nil:
+		return conn, func() {}, nil
+	case ctx.Err() != nil:
+		return nil, nil, context.Cause(ctx)
 	}
-	return conn, func() {}, nil
+	return nil, nil, dialError(e, err, limited.Err() != nil)
 }
 
-func dialError(ctx context.Context, e endpoint, err error) error {
-	if errors.Is(context.Cause(ctx), context.Canceled) {
-		return context.Cause(ctx)
-	}
+func dialError(e endpoint, err error, timedOut bool) error {
 	var dns *net.DNSError
 	var op *net.OpError
 	switch {
-	case errors.As(err, &dns):
+	case errors.As(err, &dns) && !timedOut:
 		return &Error{Stage: Resolve, Err: fmt.Errorf("look up %s: %s", Safe(e.host), Safe(dns.Err)),
 			Hint: "check the host's address in the inventory, and DNS here"}
-	case ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
+	case timedOut || isTimeout(err):
 		return &Error{Stage: Connect, Err: fmt.Errorf("%s: no answer within %s", e.address(), e.connectTimeout)}
 	case errors.As(err, &op):
 		err = op.Err

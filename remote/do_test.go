@@ -30,6 +30,9 @@ rm -f /run/x; mount -t tmpfs tmpfs /usr/lib/openssh`})
 		{"fish without", "fish", password, off},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if _, err := os.Stat("/usr/bin/fish"); c.user == "fish" && err != nil {
+				t.Skip("SKIP: needs fish (apt-get install fish)")
+			}
 			conn := dial(t, newDialer(t), withSudoPassword(c.s.target(t, c.user), c.sudoPassword))
 			ctx := context.Background()
 			before, err := os.ReadFile(c.s.path("/etc/fstab"))

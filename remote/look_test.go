@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 )
@@ -13,6 +14,11 @@ func TestLookAsEveryKindOfUser(t *testing.T) {
 		{"csh", ""}, {"fish", password}, {"noisy", ""}, {"busy", ""},
 	} {
 		t.Run(c.user+"/"+c.sudoPassword, func(t *testing.T) {
+			for user, program := range map[string]string{"csh": "/bin/csh", "fish": "/usr/bin/fish", "busy": "/bin/busybox"} {
+				if _, err := os.Stat(program); user == c.user && err != nil {
+					t.Skipf("SKIP: needs %s (apt-get install tcsh fish busybox)", program)
+				}
+			}
 			conn := dial(t, newDialer(t), withSudoPassword(s.target(t, c.user), c.sudoPassword))
 			sections, err := conn.Look(context.Background(), "hello() { echo \"hello $1\"; }\n", []Probe{
 				{Name: "who", Script: "hello world; id -u; echo oops >&2; exit 3"},
@@ -59,8 +65,8 @@ func TestHungSectionSpoilsItselfAlone(t *testing.T) {
 		{Name: "a", Script: "echo a"},
 		{Name: "hangs", Script: "echo some; sleep 4711", Timeout: time.Second},
 		{Name: "c", Script: "echo c"},
-		{Name: "kills", Script: "echo here; kill -9 $$; exit"},
-		{Name: "floods", Script: "while :; do echo flood flood flood flood flood flood; done"},
+		{Name: "kills", Script: "echo here; kill -9 $$; exit", Timeout: time.Hour},
+		{Name: "floods", Script: "while :; do echo flood flood flood flood flood flood; done", Timeout: time.Hour},
 		{Name: "f", Script: "echo f"},
 	})
 	if err != nil {
@@ -88,8 +94,25 @@ func TestHungSectionSpoilsItselfAlone(t *testing.T) {
 			t.Errorf("got  %+v\nwant %+v", got, w)
 		}
 	}
-	t.Logf("took %v", time.Since(begun))
-	for _, p := range s.processes(t) {
-		t.Log(p)
+	if took := time.Since(begun); took > time.Minute {
+		t.Errorf("took %v: a deadline other than the one second was waited for", took)
+	}
+	noProcess(t, s, "sleep 4711")
+}
+
+func TestHostsWithoutAProperTimeout(t *testing.T) {
+	for name, setup := range map[string]string{
+		"none": "touch /run/none; mount --bind /run/none /usr/bin/timeout",
+		"old":  "mount -t tmpfs tmpfs /usr/local; mkdir /usr/local/sbin; printf '#!/bin/sh\\necho \"timeout: invalid option -- k\" >&2; exit 1\\n' >/usr/local/sbin/timeout; chmod 755 /usr/local/sbin/timeout",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := startSSHD(t, sshdOptions{setup: setup})
+			conn := dial(t, newDialer(t), s.target(t, "root"))
+			sections, err := conn.Look(context.Background(), "", []Probe{{Name: "a", Script: "sleep 4716", Timeout: time.Second}, {Name: "b", Script: "echo b"}})
+			if err != nil || sections[0].Failure != "no answer within 1s" || sections[1].Out != "b\n" {
+				t.Errorf("%+v %v", sections, err)
+			}
+			noProcess(t, s, "sleep 4716")
+		})
 	}
 }

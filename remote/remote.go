@@ -20,9 +20,9 @@ type Target struct {
 	IdentityFiles  []string
 	Password       secret.Text
 	KnownHosts     []string
-	AcceptNew      bool   // a host that known_hosts does not know is added
-	HostKeySHA256  string // "SHA256:…": the only key accepted
-	Bastions       []Hop
+	AcceptNew      bool          // a host that known_hosts does not know is added
+	HostKeySHA256  string        // "SHA256:…": the only key accepted
+	Bastions       []Hop         // nil: ProxyJump of ssh_config; empty: none
 	ConnectTimeout time.Duration // 0: ten seconds; for each of connect and handshake
 	Keepalive      time.Duration // 0: fifteen seconds; silent for three of these is lost
 	Sudo           Sudo
@@ -110,4 +110,6 @@ type Conn struct {
 	link   *link // another one after a reboot
 	way    elevation
 	noSFTP bool // the host's sftp-server was tried in vain
+
+	noTimeout bool // the host's timeout was tried in vain
 }

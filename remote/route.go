@@ -56,7 +56,7 @@ func (d *Dialer) route(t Target) (route, error) {
 	}
 	target.pin = t.HostKeySHA256
 	jumps := t.Bastions
-	if len(jumps) == 0 {
+	if jumps == nil {
 		if jumps, err = proxyJump(conf, target); err != nil {
 			return nil, &Error{Stage: Resolve, Err: err}
 		}
