@@ -260,3 +260,70 @@ func TestSealed(t *testing.T) {
 		t.Errorf("process ids: %q", got)
 	}
 }
+
+// A person who comes without a command gets a prompt.
+func TestInteractive(t *testing.T) {
+	dir := t.TempDir()
+	f := start(t, Config{Dir: dir})
+	s, err := mustDial(t, f, dir, "gpu-02").NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RequestPty("xterm", 24, 200, ssh.TerminalModes{}); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	s.Stdin = strings.NewReader("a=kept\rif [ $a = kept ]; then\recho $((40 + 2)) $a\rfi\rexit 3\r")
+	s.Stdout = &out
+	if err := s.Shell(); err != nil {
+		t.Fatal(err)
+	}
+	var exit *ssh.ExitError
+	if err := s.Wait(); !errors.As(err, &exit) || exit.ExitStatus() != 3 {
+		t.Errorf("it ended with %v", err)
+	}
+	for _, want := range []string{"This is gpu-02, a practice host", "ops@gpu-02:$ ", "42 kept\r\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in %q", want, out.String())
+		}
+	}
+}
+
+// What was begun with setsid goes on when its connection is gone.
+func TestDetached(t *testing.T) {
+	dir := t.TempDir()
+	f := start(t, Config{Dir: dir})
+	c := mustDial(t, f, dir, "gpu-01")
+	r := run(t, c, "setsid sh -c 'until [ -e go ]; do sleep 0.01; done; echo done >result' </dev/null >log 2>&1 & echo $!", "")
+	if r.exit != 0 || r.out == "" {
+		t.Fatalf("%+v", r)
+	}
+	_ = c.Close()
+	m := f.Machine("gpu-01")
+	if out, status := m.Run("touch /home/ops/go; timeout 10 sh -c 'until [ -s /home/ops/result ]; do sleep 0.01; done'; cat /home/ops/result"); out != "done\n" || status != 0 {
+		t.Errorf("%q, exit %d", out, status)
+	}
+}
+
+// The start of a fleet that cannot write its files leaves nothing behind.
+func TestCannotStart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := Start(context.Background(), Config{Dir: filepath.Join(file, "lab"), Hosts: 2}); err == nil {
+		_ = f.Close()
+		t.Error("it started")
+	}
+}
+
+// A fleet ends with its context.
+func TestEndsWithContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	f, err := Start(ctx, Config{Dir: t.TempDir(), Hosts: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	f.Wait()
+}
