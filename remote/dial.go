@@ -197,7 +197,7 @@ func dialError(e endpoint, err error, timedOut bool) error {
 	var dns *net.DNSError
 	var op *net.OpError
 	switch {
-	case errors.As(err, &dns) && !timedOut:
+	case errors.As(err, &dns):
 		return &Error{Stage: Resolve, Err: fmt.Errorf("look up %s: %s", Safe(e.host), Safe(dns.Err)),
 			Hint: "check the host's address in the inventory, and DNS here"}
 	case timedOut || isTimeout(err):
