@@ -27,8 +27,7 @@ func probeNFS(h inventory.Host) string {
 		for _, p := range mountPatterns(m.Path) {
 			patterns.WriteString(" -e " + quote(p))
 		}
-		fmt.Fprintf(&paths, "case $mounts in *%s*) set -- \"$@\" +%[2]s ;; *) set -- \"$@\" -%[2]s ;; esac\n",
-			quote(" "+escapeMount(m.Path)+" "), quote(m.Path))
+		fmt.Fprintf(&paths, "at %s %s && set -- \"$@\" \"$at\"\n", quote(escapeMount(m.Path)), quote(m.Path))
 		names.WriteString(quote(m.Path) + " | ")
 		server := ""
 		if _, err := netip.ParseAddr(m.Server); err != nil {
@@ -78,7 +77,15 @@ fi
 // announced before it is touched, so when the process is killed it is known
 // which one it hung at, and the others are looked at in another. A folder is
 // listed only where nothing is mounted: an export may hold millions of files.
+//
+// An automount point that is not in use is not touched at all: that would mount.
 const probePaths = `
+at() {
+	at_line=${mounts##*" $1 "}
+	at_line=${at_line%%"$nl"*}
+	case $mounts in *" $1 "*) at=+$2 ;; *) at=-$2 at_line= ;; esac
+	case $at_line in *' - autofs '*) printf '@path %s\n!automount\n' "$2"; return 1 ;; esac
+}
 look_at() {
 	[ $# -gt 0 ] || return 0
 	echo @look

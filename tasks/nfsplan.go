@@ -73,9 +73,10 @@ func (p *nfsPlan) mount(m inventory.Mount) change {
 		steps = append(steps, install(p.f.Manager, nfsPackage(p.f.Manager)))
 	}
 	steps = append(steps, c.Steps...) // what is taken away first
-	if has := p.f.paths[m.Path]; fresh && (has.absent || p.under(m.Path)) {
+	// Below a stale handle the folder looks absent, and is not.
+	if absent := p.f.paths[m.Path].absent && len(now.stack) == 0; fresh && (absent || p.under(m.Path)) {
 		steps = append(steps, makeFolder(m.Path))
-		if has.absent {
+		if absent && !p.under(m.Path) {
 			c.adds = append(c.adds, entry{"folder", m.Path, ""})
 		}
 	}

@@ -54,7 +54,13 @@ func probeProxy(h inventory.Host) string {
 apt)
 	` + secretFile(aptPath, w.credentials(), w.aptConf()) + `
 	show ` + aptConfPath + `
-	ran apt grep -isH proxy /etc/apt/apt.conf.d/*
+	set --
+	for file in /etc/apt/apt.conf.d/*; do
+		if [ -f "$file" ]; then
+			if [ -r "$file" ]; then set -- "$@" "$file"; else printf '@closed %s\n' "$file"; fi
+		fi
+	done
+	if [ $# -gt 0 ]; then ran apt grep -isH proxy "$@"; fi
 	;;
 dnf) show ` + dnfPath + ` ;;
 yum) show ` + yumPath + ` ;;

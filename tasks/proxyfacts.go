@@ -25,6 +25,7 @@ type proxyFacts struct {
 	intact  map[string]bool   // signed files: as they were written?
 	assigns []assigns
 	apt     []aptLine
+	closed  []string // files of apt.conf.d that only root can read
 	noTool  bool // nothing here makes a bundle of certificates
 }
 
@@ -90,6 +91,8 @@ func readProxy(s remote.Section) (Facts, error) {
 					f.modes[fields[2]] = fields[0] + " " + fields[1]
 				}
 			}
+		case "closed":
+			f.closed = append(f.closed, b.rest)
 		case "apt":
 			if b.exit() > 1 {
 				return nil, fmt.Errorf("probe %s: grep in /etc/apt/apt.conf.d: exit status %d", s.Name, b.exit())

@@ -11,9 +11,9 @@ import (
 )
 
 // certificates are one finding: which of the wished are trusted, whoever put
-// them there. Runtimes read the bundle when they start, so those that run are
-// restarted, unless another finding does that anyway.
-func (p *proxyPlan) certificates(others []change) []change {
+// them there. Runtimes read the bundle when they start, so those of units, which
+// are the wished ones, are restarted, unless their own finding does that.
+func (p *proxyPlan) certificates(units []change) []change {
 	if len(p.w.certificates) == 0 {
 		return nil
 	}
@@ -52,22 +52,14 @@ func (p *proxyPlan) certificates(others []change) []change {
 		c.Steps = append(c.Steps, install(p.f.Manager, store.pkg))
 	}
 	c.Steps = append(append(c.Steps, writes...), updateTrust(store))
-	c.Steps = append(c.Steps, p.restartsBut(others)...)
-	return []change{c}
-}
-
-// restartsBut restarts what runs and is not restarted by other findings.
-func (p *proxyPlan) restartsBut(others []change) []remote.Step {
-	var steps []remote.Step
-	for _, u := range p.f.Units {
-		planned := slices.ContainsFunc(others, func(c change) bool {
-			return slices.ContainsFunc(c.Steps, func(s remote.Step) bool { return s.Title == restart(u.Name).Title })
-		})
-		if u.pid > 0 && !planned && u.Name != "kubelet" { // it pulls no images
-			steps = append(steps, restart(u.Name))
+	for _, unit := range units {
+		u := p.f.unit(unit.Subject)
+		planned := slices.ContainsFunc(unit.Steps, func(s remote.Step) bool { return s.Disrupts != "" })
+		if u != nil && u.pid > 0 && !planned && u.Name != "kubelet" { // it pulls no images
+			c.Steps = append(c.Steps, restart(u.Name))
 		}
 	}
-	return steps
+	return []change{c}
 }
 
 func (f *proxyFacts) trust() string {
@@ -134,9 +126,8 @@ func (p *proxyPlan) removals() []change {
 	}
 	if n := len(certificates.Steps); n > 0 {
 		certificates.Have = fmt.Sprintf("%d that runai-prep made trusted", n)
-		certificates.Want = "trusted no longer"
+		certificates.Want = "trusted no longer by what starts from now on"
 		certificates.Steps = append(certificates.Steps, updateTrust(trustStores[p.f.trust()]))
-		certificates.Steps = append(certificates.Steps, p.restartsBut(gone)...)
 		gone = append(gone, certificates)
 	}
 	return append(gone, last...)

@@ -60,11 +60,13 @@ func planProxy(h inventory.Host, facts Facts) []Finding {
 				} else if listed {
 					units = append(units, p.notHere(name, "is not installed"))
 				}
+				// A drop-in of a runtime that is gone harms nobody.
+				p.ownFile(dropInPath(name), p.w.dropIn())
 			}
 		}
 	}
+	changes := append(before, p.certificates(units)...)
 	gone := p.removals()
-	changes := append(before, p.certificates(append(slices.Clone(units), gone...))...)
 	changes = append(append(changes, units...), gone...)
 	return p.f.ledger.remember(changes, p.f.isThere)
 }
@@ -108,6 +110,9 @@ func (p *proxyPlan) lines(subject, path string, syntax lineSyntax, want []assign
 	if f.Path == "" {
 		f = file{Path: path, Presence: Absent}
 	}
+	for _, a := range want {
+		p.kept = append(p.kept, lineEntry(path, syntax, a))
+	}
 	switch f.Presence {
 	case Unreadable:
 		c.State, c.Have, c.Hint = Unknown, path+" cannot be read without root", "enable sudo for this host"
@@ -118,14 +123,8 @@ func (p *proxyPlan) lines(subject, path string, syntax lineSyntax, want []assign
 	}
 	content := p.withoutStale(path, syntax, want, syntax.set(f.content, want), &c)
 	c.Have = "set in " + path
-	// An entry of the ledger with a password's name only: nobody but root may
-	// know even its sum.
 	for _, a := range want {
-		e := entry{"line", path, syntax.format(a)}
-		if isSecretName(a.name) {
-			e = entry{"secret line", path, a.name}
-		}
-		p.kept = append(p.kept, e)
+		e := lineEntry(path, syntax, a)
 		written := hasLine(content, e.text) && !hasLine(f.content, e.text)
 		if e.kind == "secret line" {
 			written = syntax.set(f.content, []assignment{a}) != f.content
@@ -148,6 +147,15 @@ func (p *proxyPlan) lines(subject, path string, syntax lineSyntax, want []assign
 	}
 	c.Steps = []remote.Step{rewrite(f, content, mode)}
 	return c
+}
+
+// lineEntry is the ledger's entry for a line. Of one with a password it has the
+// name only: nobody but root may know even its sum.
+func lineEntry(path string, syntax lineSyntax, a assignment) entry {
+	if isSecretName(a.name) {
+		return entry{"secret line", path, a.name}
+	}
+	return entry{"line", path, syntax.format(a)}
 }
 
 // withoutStale takes the lines out that we put there and that are no longer
@@ -304,6 +312,7 @@ func (p *proxyPlan) packageManager() change {
 func (p *proxyPlan) apt() change {
 	c := change{Finding: Finding{Subject: "apt", State: OK, Want: p.wantSecretly(), Why: p.why}}
 	ours, content := p.f.files[aptPath], p.w.aptConf()
+	add := p.ownFile(aptPath, content)
 	if over := p.aptOverride(); over.path != "" {
 		c.State = Unmet
 		c.Have = fmt.Sprintf("%s is read last and says %s", over.path, masked(strings.TrimSuffix(strings.TrimSpace(over.text), ";")))
@@ -314,10 +323,9 @@ func (p *proxyPlan) apt() change {
 	if p.w.credentials() {
 		mode = 0o600
 	}
-	add := p.ownFile(aptPath, content)
 	switch {
-	case ours.Presence == Unreadable:
-		c.State, c.Have, c.Hint = Unknown, aptPath+" cannot be read without root", "enable sudo for this host"
+	case ours.Presence == Unreadable || len(p.f.closed) > 0:
+		c.State, c.Have, c.Hint = Unknown, "a file of /etc/apt/apt.conf.d cannot be read without root", "enable sudo for this host"
 		return c
 	case ours.Presence == Same && isRootOnly(p.f.modes[aptPath]), ours.Presence == Present && ours.content == content:
 		c.Have = "set in " + aptPath
@@ -454,6 +462,11 @@ func (p *proxyPlan) unit(u *unitFacts) change {
 	if ours.Path == "" {
 		ours = file{Path: path, Presence: Absent}
 	}
+	add := p.ownFile(path, content)
+	var addEnv entry
+	if p.w.credentials() {
+		addEnv = p.ownFile(proxyEnvPath, p.w.envFile())
+	}
 	if over := p.f.overrides(u, p.w); over != "" {
 		c.State, c.Have = Unmet, over
 		c.Hint = "that file is read after " + dropInName + ": take the proxy out of it"
@@ -475,18 +488,14 @@ func (p *proxyPlan) unit(u *unitFacts) change {
 	// A drop-in of somebody else that says the same is as good as ours.
 	if ours.content != content && (ours.Presence == Present || !loaded || u.Stale) {
 		c.Steps = append(c.Steps, rewrite(ours, content, 0o644))
-		c.adds = append(c.adds, p.ownFile(path, content))
+		c.adds = append(c.adds, add)
 		loaded = false
-	} else if ours.Presence == Present {
-		p.ownFile(path, content)
 	}
-	if p.w.credentials() {
-		add := p.ownFile(proxyEnvPath, p.w.envFile())
-		if (env.Presence != Same || !isRootOnly(p.f.modes[proxyEnvPath])) && !p.added[proxyEnvPath] {
-			p.added[proxyEnvPath] = true
-			c.Steps = append([]remote.Step{p.write(env, proxyEnvPath, p.w.envFile(), 0o600)}, c.Steps...)
-			c.adds = append(c.adds, add)
-		}
+	envRight := !p.w.credentials() || p.added[proxyEnvPath] || env.Presence == Same && isRootOnly(p.f.modes[proxyEnvPath])
+	if !envRight {
+		p.added[proxyEnvPath] = true
+		c.Steps = append([]remote.Step{p.write(env, proxyEnvPath, p.w.envFile(), 0o600)}, c.Steps...)
+		c.adds = append(c.adds, addEnv)
 	}
 	if !loaded {
 		c.Steps = append(c.Steps, daemonReload())
@@ -495,6 +504,15 @@ func (p *proxyPlan) unit(u *unitFacts) change {
 		c.Steps = append(c.Steps, restart(u.Name))
 	}
 	c.Have = p.unitHas(u, loaded, inProcess)
+	switch {
+	case envRight || !loaded:
+	case env.Presence == Same:
+		c.Have = proxyEnvPath + " is not root's alone"
+	case env.Presence == Absent:
+		c.Have = proxyEnvPath + " is gone"
+	default:
+		c.Have = proxyEnvPath + " says something else"
+	}
 	if c.Steps != nil {
 		c.State = Pending
 	}

@@ -1,0 +1,129 @@
+//go:build linux
+
+package tasks
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"github.com/runai-prep/runai-prep/inventory"
+)
+
+// A look may start twenty processes on a host, for all eight tasks. These are
+// the shares of those that exist; a process is counted whether it is a program
+// or a shell's own subshell.
+func TestProcesses(t *testing.T) {
+	shell, err := exec.LookPath("dash")
+	if err != nil {
+		t.Skip("dash is not here")
+	}
+	most := map[string]int{
+		"resources": 3, // uname before Linux 6.1, timeout, what it runs
+		"proxy":     3, // grep, with a password stat, with runtimes systemctl
+		"nfs":       3, // grep, timeout, what it runs
+	}
+	sum := 0
+	for _, task := range All {
+		n := processes(t, shell, task, everything())
+		// Each runtime that runs costs one more: its environment is compared.
+		if task.Name == "proxy" {
+			n -= runtimesHere()
+		}
+		if n > most[task.Name] {
+			t.Errorf("%s starts %d processes, and its share is %d", task.Name, n, most[task.Name])
+		}
+		sum += n
+		t.Logf("%s: %d", task.Name, n)
+	}
+	if sum > 8 {
+		t.Errorf("together they start %d processes, and their share is 8", sum)
+	}
+	bare := inventory.Host{Settings: &inventory.Settings{}}
+	if n := processes(t, shell, NFS, bare) + processes(t, shell, Proxy, bare); n > 0 {
+		t.Errorf("where nothing is wished and nothing remembered %d processes are started", n)
+	}
+}
+
+func runtimesHere() int {
+	here := 0
+	for _, name := range runtimes {
+		if _, err := os.Stat("/usr/lib/systemd/system/" + name + ".service"); err == nil {
+			here++
+		}
+	}
+	return here
+}
+
+// processes counts what the shell and its children fork, by tracing them.
+func processes(t *testing.T, shell string, task Task, h inventory.Host) int {
+	t.Helper()
+	script := filepath.Join(t.TempDir(), "look")
+	if err := os.WriteFile(script, []byte(Prelude+task.Probe(h)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+
+	// Every ptrace request must come from the thread that started the child.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	p, err := os.StartProcess(shell, []string{shell, script}, &os.ProcAttr{
+		Env:   []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
+		Files: []*os.File{null, null, null},
+		Sys:   &syscall.SysProcAttr{Ptrace: true},
+	})
+	if err != nil {
+		t.Skipf("cannot trace a child here: %v", err)
+	}
+	defer p.Release() //nolint:errcheck // it has ended
+	var status syscall.WaitStatus
+	wait := func(pid int) (int, error) {
+		for {
+			got, err := syscall.Wait4(pid, &status, syscall.WALL, nil)
+			if err != syscall.EINTR {
+				return got, err
+			}
+		}
+	}
+	if _, err := wait(p.Pid); err != nil {
+		t.Fatal(err)
+	}
+	const follow = syscall.PTRACE_O_TRACEFORK | syscall.PTRACE_O_TRACEVFORK | syscall.PTRACE_O_TRACECLONE
+	if err := syscall.PtraceSetOptions(p.Pid, follow); err != nil {
+		_ = p.Kill()
+		_, _ = wait(p.Pid)
+		t.Skipf("cannot trace a child here: %v", err)
+	}
+	count, stopped := 0, map[int]bool{p.Pid: true}
+	for pid := p.Pid; ; {
+		if !status.Exited() && !status.Signaled() {
+			signal := 0
+			switch s := status.StopSignal(); {
+			case s == syscall.SIGTRAP:
+				if status.TrapCause() > 0 {
+					count++
+				}
+			case s == syscall.SIGSTOP && !stopped[pid]:
+				stopped[pid] = true // how a traced child begins
+			default:
+				signal = int(s)
+			}
+			_ = syscall.PtraceCont(pid, signal)
+		} else if pid == p.Pid {
+			if status.ExitStatus() != 0 {
+				t.Errorf("the look ended with %d", status.ExitStatus())
+			}
+			return count
+		}
+		if pid, err = wait(-1); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
