@@ -114,6 +114,31 @@ rm -f /run/x; mount -t tmpfs tmpfs /usr/lib/openssh`})
 	}
 }
 
+// A file that cannot be replaced is told so, and nothing is left beside it.
+func TestWriteWhereNothingCanBeWritten(t *testing.T) {
+	s := startSSHD(t, sshdOptions{setup: `
+echo old >/etc/hosts; mount --bind /etc/hosts /etc/hosts
+mkdir /etc/ro; echo old >/etc/ro/file; mount --bind -o ro /etc/ro /etc/ro`})
+	conn := dial(t, newDialer(t), s.target(t, "ops"))
+	for path, words := range map[string]string{
+		"/etc/hosts":         "a mount of its own",
+		"/etc/ro/file":       "Read-only file system",
+		"/etc/ro/sub/folder": "Read-only file system",
+	} {
+		f := &File{Path: path, Data: "new\n"}
+		if path != "/etc/ro/sub/folder" {
+			f.Old = ptr("old\n")
+		}
+		err := conn.Do(context.Background(), Step{Title: "write " + path, Write: f})
+		var refused *CommandError
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), words) {
+			t.Errorf("%s: got %v, want %q", path, err, words)
+		}
+		t.Log(err)
+	}
+	noLeftovers(t, s)
+}
+
 // noLeftovers finds temporary files that were not taken away.
 func noLeftovers(t *testing.T, s *sshd) {
 	t.Helper()

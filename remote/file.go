@@ -66,7 +66,7 @@ if ! unchanged; then
 	if [ ! -e "$p" ]; then fail "$p is no more; it was there when the plan was made"; fi
 	fail "$p has changed since the plan was made"
 fi
-mkdir -p "${p%/*}/"
+mkdir -p "${p%/*}/" || exit 1
 printf '%s\nto be written\n' "$p"
 `
 

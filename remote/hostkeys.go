@@ -7,7 +7,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -28,6 +30,8 @@ type keyring struct {
 type knownDB struct {
 	*knownhosts.HostKeyDB
 	stamp string
+	// origin is the file that a copy without its broken lines was made from.
+	origin map[string]string
 	// added are the keys that we wrote since, by host: ten thousand new hosts
 	// must not read the file ten thousand times.
 	added map[string][]ssh.PublicKey
@@ -46,11 +50,11 @@ func (r *keyring) fresh(files []string) (*knownDB, error) {
 	if db := r.dbs[name]; db != nil && db.stamp == stamp {
 		return db, nil
 	}
-	parsed, err := knownhosts.NewDB(there...)
+	parsed, origin, err := parseKnownHosts(there)
 	if err != nil {
-		return nil, fmt.Errorf("read known_hosts: %w", err)
+		return nil, err
 	}
-	db := &knownDB{parsed, stamp, make(map[string][]ssh.PublicKey)}
+	db := &knownDB{parsed, stamp, origin, make(map[string][]ssh.PublicKey)}
 	if r.dbs == nil {
 		r.dbs = make(map[string]*knownDB)
 	}
@@ -68,6 +72,60 @@ func present(files []string) (there []string, stamp string) {
 		stamp += fmt.Sprintf("%s %d %d\n", f, info.Size(), info.ModTime().UnixNano())
 	}
 	return there, stamp
+}
+
+var brokenLine = regexp.MustCompile(`^knownhosts: (.*):(\d+): `)
+
+// parseKnownHosts reads the files as OpenSSH does, which passes over a line
+// that it does not understand: a key of a new type must not keep a whole fleet
+// from being reached. Only a broken @revoked line stays an error.
+func parseKnownHosts(files []string) (db *knownhosts.HostKeyDB, origin map[string]string, err error) {
+	if db, err = knownhosts.NewDB(files...); err == nil {
+		return db, nil, nil
+	}
+	dir, errDir := os.MkdirTemp("", "runai-prep-known-")
+	if errDir != nil {
+		return nil, nil, fmt.Errorf("read known_hosts: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	origin = make(map[string]string)
+	lines := make(map[string][]string)
+	var copies []string
+	for i, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return nil, nil, fmt.Errorf("read known_hosts: %w", err)
+		}
+		name := filepath.Join(dir, strconv.Itoa(i))
+		copies, origin[name], lines[name] = append(copies, name), f, strings.Split(string(data), "\n")
+	}
+	const maxBroken = 100
+	for range maxBroken {
+		for _, name := range copies {
+			if err := os.WriteFile(name, []byte(strings.Join(lines[name], "\n")), 0o600); err != nil {
+				return nil, nil, fmt.Errorf("read known_hosts: %w", err)
+			}
+		}
+		if db, err = knownhosts.NewDB(copies...); err == nil {
+			return db, origin, nil
+		}
+		at := brokenLine.FindStringSubmatch(err.Error())
+		if at == nil || origin[at[1]] == "" {
+			break
+		}
+		n, _ := strconv.Atoi(at[2])
+		if n < 1 || n > len(lines[at[1]]) || strings.HasPrefix(strings.TrimSpace(lines[at[1]][n-1]), "@revoked") {
+			err = errors.New(strings.ReplaceAll(err.Error(), at[1], origin[at[1]]))
+			break
+		}
+		lines[at[1]][n-1] = "" // the numbers of the others stay
+	}
+	return nil, nil, fmt.Errorf("read known_hosts: %w", err)
+}
+
+// place is a line of known_hosts as people find it.
+func (db *knownDB) place(k xknownhosts.KnownKey) string {
+	return fmt.Sprintf("%s:%d", orElse(db.origin[k.Filename], k.Filename), k.Line)
 }
 
 // readable tells a device like /dev/null, which is nothing to read but no
@@ -203,8 +261,8 @@ func (h *hostKeyCheck) judge(host string, remote net.Addr, key ssh.PublicKey) *E
 	plainErr := db.check(host, remote, plain)
 	var revoked *xknownhosts.RevokedError
 	if errors.As(plainErr, &revoked) {
-		return &Error{Stage: HostKey, Err: fmt.Errorf("the host presents %s, which is revoked in %s:%d",
-			describe(plain), revoked.Revoked.Filename, revoked.Revoked.Line)}
+		return &Error{Stage: HostKey, Err: fmt.Errorf("the host presents %s, which is revoked in %s",
+			describe(plain), db.place(revoked.Revoked))}
 	}
 	if h.e.pin != "" {
 		if ssh.FingerprintSHA256(plain) == h.e.pin {
@@ -230,7 +288,7 @@ func (h *hostKeyCheck) judge(host string, remote net.Addr, key ssh.PublicKey) *E
 	want := db.keysOf(host, mismatch.Want)
 	switch {
 	case len(want) > 0:
-		return changed(plain, want)
+		return db.changed(plain, want)
 	case len(db.added[host]) > 0:
 		return &Error{Stage: HostKey, Err: fmt.Errorf("the host presents %s now, and %s a moment ago", describe(plain), describe(db.added[host][0]))}
 	case h.e.acceptNew:
@@ -258,11 +316,11 @@ func describe(key ssh.PublicKey) string {
 	return key.Type() + " " + ssh.FingerprintSHA256(key)
 }
 
-func changed(key ssh.PublicKey, want []xknownhosts.KnownKey) *Error {
+func (db *knownDB) changed(key ssh.PublicKey, want []xknownhosts.KnownKey) *Error {
 	var known, places []string
 	for _, w := range want {
-		known = append(known, fmt.Sprintf("%s (%s:%d)", describe(w.Key), w.Filename, w.Line))
-		places = append(places, fmt.Sprintf("%s:%d", w.Filename, w.Line))
+		known = append(known, fmt.Sprintf("%s (%s)", describe(w.Key), db.place(w)))
+		places = append(places, db.place(w))
 	}
 	return &Error{Stage: HostKey,
 		Err: fmt.Errorf("the host key has changed: the host presents %s, known is %s", describe(key), strings.Join(known, ", ")),
@@ -315,7 +373,7 @@ func (r *keyring) append(e endpoint, key ssh.PublicKey) error {
 	}
 	want := db.keysOf(e.hostKeyName, mismatch.Want)
 	if slices.ContainsFunc(want, func(w xknownhosts.KnownKey) bool { return w.Key.Type() == key.Type() }) {
-		return changed(key, want)
+		return db.changed(key, want)
 	}
 	name := knownhosts.Normalize(e.hostKeyName)
 	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || strings.ContainsRune(",*?!|#@", r) }) {

@@ -10,7 +10,7 @@ import (
 func TestLookAsEveryKindOfUser(t *testing.T) {
 	s := startSSHD(t, sshdOptions{setup: "ln -s /bin/busybox /etc/busybox; printf '#!/bin/busybox sh\\nexec /bin/busybox sh \"$@\"\\n' >/etc/busybox-sh; chmod 755 /etc/busybox-sh; sed -i s,/bin/busybox-sh,/etc/busybox-sh, /etc/passwd"})
 	for _, c := range []struct{ user, sudoPassword string }{
-		{"root", ""}, {"toor", ""}, {"ops", ""}, {"ops", "not asked for"}, {"pw", password}, {"needstty", password},
+		{"root", ""}, {"toor", ""}, {"ops", ""}, {"ops", "not asked for"}, {"pw", password}, {"needstty", password}, {"ttyfree", ""},
 		{"csh", ""}, {"fish", password}, {"noisy", ""}, {"busy", ""},
 	} {
 		t.Run(c.user+"/"+c.sudoPassword, func(t *testing.T) {

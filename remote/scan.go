@@ -100,11 +100,11 @@ func (r *keyring) judge(e endpoint, key ssh.PublicKey) PresentedKey {
 	case err == nil:
 		k.Known = true
 	case errors.As(err, &revoked):
-		k.Conflict = fmt.Sprintf("%s:%d (revoked)", revoked.Revoked.Filename, revoked.Revoked.Line)
+		k.Conflict = db.place(revoked.Revoked) + " (revoked)"
 	case errors.As(err, &mismatch):
 		for _, w := range db.keysOf(e.hostKeyName, mismatch.Want) {
 			if w.Key.Type() == key.Type() {
-				k.Conflict = fmt.Sprintf("%s:%d (%s)", w.Filename, w.Line, ssh.FingerprintSHA256(w.Key))
+				k.Conflict = db.place(w) + " (" + ssh.FingerprintSHA256(w.Key) + ")"
 			}
 		}
 	default:

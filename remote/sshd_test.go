@@ -39,6 +39,7 @@ var users = []struct {
 	{"pw", "/bin/sh", "pw ALL=(ALL) ALL", 61002},
 	{"nosudo", "/bin/sh", "", 61003},
 	{"needstty", "/bin/bash", "Defaults:needstty requiretty\nneedstty ALL=(ALL) ALL", 61004},
+	{"ttyfree", "/bin/sh", "Defaults:ttyfree requiretty\nttyfree ALL=(ALL) NOPASSWD: ALL", 61011},
 	{"csh", "/bin/csh", "csh ALL=(ALL) NOPASSWD: ALL", 61005},
 	{"fish", "/usr/bin/fish", "fish ALL=(ALL) ALL", 61006},
 	{"noisy", "/bin/bash", "noisy ALL=(ALL) NOPASSWD: ALL", 61007},
@@ -135,7 +136,7 @@ func startSSHD(t testing.TB, o sshdOptions) *sshd {
 	}
 	must(t, os.MkdirAll(filepath.Join(s.dir, "authorized"), 0o755))
 	must(t, os.MkdirAll(filepath.Join(s.dir, "ov"), 0o755))
-	var passwd, shadow, sudoers, homes strings.Builder
+	var passwd, shadow, sudoers strings.Builder
 	sudoers.WriteString("Defaults env_reset, use_pty, timestamp_timeout=0, !lecture\nDefaults secure_path=/usr/sbin:/usr/bin:/sbin:/bin\nroot ALL=(ALL:ALL) ALL\n")
 	for _, u := range users {
 		fmt.Fprintf(&passwd, "%s:x:%d:%d::%s/home/%s:%s\n", u.name, u.uid, u.uid, s.dir, u.name, u.shell)
@@ -144,7 +145,6 @@ func startSSHD(t testing.TB, o sshdOptions) *sshd {
 		home := filepath.Join(s.dir, "home", u.name)
 		must(t, os.MkdirAll(home, 0o755))
 		must(t, os.Chown(home, u.uid, u.uid))
-		fmt.Fprintf(&homes, "")
 	}
 	write(t, filepath.Join(s.dir, "home/noisy/.bashrc"), "echo 'Welcome to $HOST'; echo motd on stderr >&2; printf 'no newline'\ntrap 'echo bye; echo bye >&2' EXIT\n", 0o644)
 	write(t, filepath.Join(s.dir, "home/swallow/.bashrc"), "read -r -t 1 line\n", 0o644)
@@ -171,7 +171,7 @@ exec /usr/sbin/sshd -D -e -f `+s.dir+`/sshd_config
 `, 0o644)
 
 	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "sh", filepath.Join(s.dir, "setup"))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	dieWithUs(cmd)
 	stderr, err := cmd.StderrPipe()
 	must(t, err)
 	cmd.Stdout = cmd.Stderr
