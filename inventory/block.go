@@ -78,7 +78,8 @@ type layer struct {
 	rng     hcl.Range // of the header
 	why     string
 	attrs   map[string]attr
-	enabled *bool // nil: not said
+	broken  []string // attributes whose expressions have no value; reported
+	enabled *bool    // nil: not said
 }
 
 // place renders where something stands as results and plans show it.
@@ -124,7 +125,7 @@ func overridden(above []*layer, name string) bool {
 // A level is everything that is said in one place of the precedence: the
 // profile, the top level, a role, a group, a host.
 type level struct {
-	requirements string
+	requirements *Profile            // nil: as on the level below
 	blocks       map[string][]*layer // by kind
 }
 
@@ -206,7 +207,7 @@ func (l *loader) evaluateLevel(raw *rawLevel, ctx *hcl.EvalContext) *level {
 	lv := &level{blocks: map[string][]*layer{}}
 	if raw.requirements != nil {
 		if a, ok := l.attribute(raw.requirements, ctx); ok {
-			lv.requirements = input{a, &l.faults}.text(nil)
+			lv.requirements = l.chosen(input{a, &l.faults})
 		}
 	}
 	for _, rb := range raw.blocks {
@@ -221,6 +222,9 @@ func (l *loader) evaluateBlock(rb rawBlock, ctx *hcl.EvalContext) *layer {
 	for name, raw := range rb.attrs {
 		a, ok := l.attribute(raw, ctx)
 		if !ok {
+			if a.name != "" {
+				la.broken = append(la.broken, name)
+			}
 			continue
 		}
 		if name == "enabled" && rb.kind.switchable {
@@ -237,13 +241,13 @@ func (l *loader) evaluateBlock(rb rawBlock, ctx *hcl.EvalContext) *layer {
 }
 
 // attribute evaluates one attribute. It is false for a fault, which has been
-// reported, and for null, which is as good as absent.
+// reported, and for null, which is as good as absent: then there is no name.
 func (l *loader) attribute(raw *hcl.Attribute, ctx *hcl.EvalContext) (attr, bool) {
 	v, ok := l.evaluate(raw.Expr, ctx)
-	if !ok || v.IsNull() {
+	if ok && v.IsNull() {
 		return attr{}, false
 	}
-	return attr{raw.Name, v, raw.Expr, place(raw.NameRange), l.now}, true
+	return attr{raw.Name, v, raw.Expr, place(raw.NameRange), l.now}, ok
 }
 
 // content reads a body by its schema; unknown names get the nearest known one.

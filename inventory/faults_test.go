@@ -67,7 +67,7 @@ func TestFaults(t *testing.T) {
 			if err := hcl.NewDiagnosticTextWriter(&out, inv.Files, 80, true).WriteDiagnostics(diags); err != nil {
 				t.Fatal(err)
 			}
-			fmt.Fprintf(&out, "%v %+v %#v", diags.Error(), diags, inv.Hosts)
+			fmt.Fprintf(&out, "%v %+v %#v", diags.Error(), diags, inv.Hosts[:min(len(inv.Hosts), 50)])
 			for line := range strings.SplitSeq(out.String(), "\n") {
 				if strings.Contains(line, canary) {
 					t.Errorf("shows a secret: %s", line)

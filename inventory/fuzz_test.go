@@ -94,10 +94,11 @@ func TestTooDeep(t *testing.T) {
 	dir := t.TempDir()
 	for name, expr := range map[string]string{
 		"parentheses": strings.Repeat("(", 1<<12),
-		"minus":       strings.Repeat("-", 1<<18) + "1",
-		"sum":         "1" + strings.Repeat("+1", 1<<18),
-		"indices":     "var.a" + strings.Repeat("[0]", 1<<18),
-		"conditions":  strings.Repeat("true?1:", 1<<18) + "1",
+		"minus":       strings.Repeat("-", 1<<16) + "1",
+		"sum":         "1" + strings.Repeat("+1", 1<<16),
+		"indices":     "var.a" + strings.Repeat("[0]", 1<<16),
+		"conditions":  strings.Repeat("1?1:", 1<<16) + "1",
+		"objects":     strings.Repeat("{\n a = --", 1<<12),
 		"templates":   strings.Repeat(`"${`, 1<<12),
 	} {
 		path := filepath.Join(dir, name+".hcl")

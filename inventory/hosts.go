@@ -35,11 +35,7 @@ func (l *loader) hosts(d *declarations, inv *Inventory) {
 		roles:  l.levels("role", d.roles), groups: l.levels("group", d.groups),
 		merged: map[string]*Settings{}, at: map[string]*Host{}, named: map[string]hostPlace{},
 	}
-	profileName, rng := DefaultProfile, hcl.Range{}
-	if a := d.top.Attributes["requirements"]; a != nil && b.top.requirements != "" {
-		profileName, rng = b.top.requirements, a.Expr.Range()
-	}
-	if inv.Requirements = l.chosen(profileName, rng); inv.Requirements == nil {
+	if inv.Requirements = b.top.requirements; inv.Requirements == nil {
 		inv.Requirements = l.profile.find(l, DefaultProfile)
 	}
 	for _, n := range sortedKeys(l.profile.declared) {
@@ -306,7 +302,7 @@ func (b *hostBuilder) settingsFor(h *hostBlock, head hostHead, own *level) *Sett
 	key := ""
 	if own == h.shared {
 		block := ""
-		if len(own.blocks) > 0 || own.requirements != "" {
+		if len(own.blocks) > 0 || own.requirements != nil {
 			block = place(h.block.DefRange) + h.label
 		}
 		key = strings.Join(append([]string{block, head.role}, head.groups...), "\x00")
@@ -323,12 +319,9 @@ func (b *hostBuilder) settingsFor(h *hostBlock, head hostHead, own *level) *Sett
 	}
 	levels = append(levels, own)
 	p := b.fleet
-	for i, lv := range levels {
-		if i == 0 || lv.requirements == "" {
-			continue
-		}
-		if chosen := b.chosen(lv.requirements, h.block.DefRange); chosen != nil {
-			p = chosen
+	for _, lv := range levels {
+		if lv.requirements != nil {
+			p = lv.requirements
 		}
 	}
 	s := b.settings(p, head.role, levels)

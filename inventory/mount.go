@@ -159,4 +159,6 @@ func (l *loader) checkMount(m Mount, layers []*layer) {
 }
 
 // said reports whether any layer has the attribute, be its value valid or not.
-func said(layers []*layer, name string) bool { return overridden(layers, name) }
+func said(layers []*layer, name string) bool {
+	return overridden(layers, name) || slices.ContainsFunc(layers, func(l *layer) bool { return slices.Contains(l.broken, name) })
+}

@@ -190,6 +190,7 @@ func endpointLabel(s string) error { _, err := parseEndpoint(s); return err }
 // A profileSet holds the profiles declared in an inventory, and those built in
 // once they are asked for.
 type profileSet struct {
+	names    []string // of all
 	declared map[string]*declaredProfile
 	done     map[string]*Profile
 }
@@ -205,7 +206,12 @@ type declaredProfile struct {
 // profiles reads the requirements blocks and resolves each, so that the faults
 // of unused ones show too.
 func (l *loader) profiles(blocks hcl.Blocks) {
-	l.profile = profileSet{map[string]*declaredProfile{}, map[string]*Profile{}}
+	l.profile = profileSet{builtIn(), map[string]*declaredProfile{}, map[string]*Profile{}}
+	for _, b := range blocks {
+		if !slices.Contains(l.profile.names, b.Labels[0]) {
+			l.profile.names = append(l.profile.names, b.Labels[0])
+		}
+	}
 	for _, b := range blocks {
 		n := b.Labels[0]
 		if err := name(n); err != nil {
@@ -240,10 +246,11 @@ func (l *loader) declareProfile(b *hcl.Block, builtIn bool) *declaredProfile {
 		}
 		l.checkNames(raw.Expr, nil)
 		if a, ok := l.attribute(raw, l.root); ok {
-			*to = input{a, &l.faults}.text(nil)
+			check := plainText
 			if name == "extends" {
-				d.extendsAt = raw.Expr.Range()
+				check, d.extendsAt = l.profile.check, raw.Expr.Range()
 			}
+			*to = input{a, &l.faults}.text(check)
 		}
 	}
 	// Wishes of a profile say where they come from in its own words.
@@ -267,13 +274,6 @@ func (l *loader) declareProfile(b *hcl.Block, builtIn bool) *declaredProfile {
 		}
 	}
 	return d
-}
-
-// names lists every profile that may be named.
-func (s *profileSet) names() []string {
-	names := append(builtIn(), sortedKeys(s.declared)...)
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // profileCycles reports profiles that extend each other in a circle, and cuts
@@ -315,8 +315,7 @@ func (s *profileSet) find(l *loader, name string) *Profile {
 			below = l.loadBuiltIn(at.extends)
 		}
 		if below == nil {
-			l.errorf(at.extendsAt, "Unknown profile", "There is no profile %q to extend.%s", at.extends, didYouMean(at.extends, s.names()))
-			break
+			break // reported
 		}
 		at = below
 	}
@@ -409,12 +408,18 @@ func merged(chain []*declaredProfile) *Profile {
 	return p
 }
 
-// chosen is the profile that an attribute names; nil after a fault, which has
-// been reported at rng.
-func (l *loader) chosen(name string, rng hcl.Range) *Profile {
-	p := l.profile.find(l, name)
-	if p == nil {
-		l.errorf(rng, "Unknown profile", "There is no profile %q.%s", name, didYouMean(name, l.profile.names()))
+// chosen is the profile that an attribute names; nil after a fault.
+func (l *loader) chosen(in input) (p *Profile) {
+	if name := in.text(l.profile.check); name != "" {
+		p = l.profile.find(l, name)
 	}
 	return p
+}
+
+// check refuses the names of profiles that there are not.
+func (s *profileSet) check(name string) error {
+	if slices.Contains(s.names, name) {
+		return nil
+	}
+	return fmt.Errorf("there is no profile %q.%s", name, didYouMean(name, s.names))
 }

@@ -205,31 +205,51 @@ func readFile(name string) ([]byte, error) {
 }
 
 // Parsing and evaluating recurse: as deep as brackets are nested, and as often
-// as operators and indices follow each other. Far beyond what a person writes
-// the stack would end, and the program with it.
+// as operators and indices follow each other within one expression. Far beyond
+// what a person writes the stack would end, and the program with it.
 const (
 	maxDepth     = 500
-	maxOperators = 200_000
+	maxOperators = 50_000
 )
 
 // tooDeep finds the token at which a source goes beyond these bounds.
 func tooDeep(tokens hclsyntax.Tokens) (hcl.Range, bool) {
-	depth, operators := 0, 0
+	type bracket struct {
+		lines  bool // a newline inside ends an expression
+		before int  // operators on the way to it
+	}
+	var open []bracket
+	operators := 0 // on the way from the outermost expression to here
+	enclosing := func() bracket {
+		if len(open) == 0 {
+			return bracket{lines: true}
+		}
+		return open[len(open)-1]
+	}
 	for _, t := range tokens {
 		switch t.Type {
 		case hclsyntax.TokenOBrack:
-			depth++
-			operators++
-		case hclsyntax.TokenOParen, hclsyntax.TokenOBrace, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl, hclsyntax.TokenOQuote:
-			depth++
+			operators++ // perhaps an index
+			open = append(open, bracket{false, operators})
+		case hclsyntax.TokenOBrace:
+			open = append(open, bracket{true, operators})
+		case hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl, hclsyntax.TokenOQuote:
+			open = append(open, bracket{false, operators})
 		case hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCBrace, hclsyntax.TokenTemplateSeqEnd, hclsyntax.TokenCQuote:
-			depth--
+			operators = enclosing().before
+			open = open[:max(len(open)-1, 0)]
+		case hclsyntax.TokenNewline:
+			if b := enclosing(); b.lines {
+				operators = b.before
+			}
+		case hclsyntax.TokenComma:
+			operators = enclosing().before
 		case hclsyntax.TokenBang, hclsyntax.TokenMinus, hclsyntax.TokenPlus, hclsyntax.TokenStar, hclsyntax.TokenSlash, hclsyntax.TokenPercent,
 			hclsyntax.TokenAnd, hclsyntax.TokenOr, hclsyntax.TokenQuestion, hclsyntax.TokenEqualOp, hclsyntax.TokenNotEqual,
 			hclsyntax.TokenLessThan, hclsyntax.TokenLessThanEq, hclsyntax.TokenGreaterThan, hclsyntax.TokenGreaterThanEq, hclsyntax.TokenDot:
 			operators++
 		}
-		if depth > maxDepth || operators > maxOperators {
+		if len(open) > maxDepth || operators > maxOperators {
 			return t.Range, true
 		}
 	}

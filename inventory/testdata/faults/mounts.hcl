@@ -70,3 +70,7 @@ nfs_mount "/mnt/j" {
 }
 nfs_mount "/mnt/gone" { enabled = false }
 host "a" {}
+nfs_mount "/mnt/k" { # ERROR Mount without export: Nothing says which export of the server is mounted at "/mnt/k". Add export = ….
+  server = var.nas # ERROR Unknown variable: No variable "nas" is declared.
+  export = null
+}

@@ -1,5 +1,5 @@
 # Requirement profiles.
-requirements = "runai-2021" # ERROR Unknown profile: There is no profile "runai-2021". Did you mean "runai-2020"?
+requirements = "runai-2021" # ERROR Invalid requirements: There is no profile "runai-2021". Did you mean "runai-2020"?
 
 requirements "site" {
   extends = "runai-2020"
@@ -14,5 +14,6 @@ requirements "site" {} # ERROR Duplicate profile: The profile "site" is declared
 requirements "a" { extends = "b" } # ERROR Cycle of profiles: The profiles extend each other in a circle: a → b → c → a. Let one of them extend a built-in profile.
 requirements "b" { extends = "c" }
 requirements "c" { extends = "a" }
-requirements "d" { extends = "runai-2019" } # ERROR Unknown profile: There is no profile "runai-2019" to extend. Did you mean "runai-2020"?
-host "x" { requirements = "sitte" } # ERROR Unknown profile: There is no profile "sitte". Did you mean "site"?
+requirements "d" { extends = "runai-2019" } # ERROR Invalid extends: There is no profile "runai-2019". Did you mean "runai-2020"?
+host "x" { requirements = "sitte" } # ERROR Invalid requirements: There is no profile "sitte". Did you mean "site"?
+role "unused" { requirements = "runai-20200" } # ERROR Invalid requirements: There is no profile "runai-20200". Did you mean "runai-2020"?

@@ -62,3 +62,5 @@ host "d" {
   address = nonsensitive("10.0.0.1")
   proxy { password = "canary-host" }
 }
+role "f" { requirements = env("PASSWORD") } # ERROR Invalid requirements: The value does not fit here. It comes from the environment and may be secret, so it is not shown; look at the variable that is read.
+requirements "g" { extends = env("PASSWORD") } # ERROR Invalid extends: The value does not fit here. It comes from the environment and may be secret, so it is not shown; look at the variable that is read.
