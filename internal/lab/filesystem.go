@@ -44,6 +44,7 @@ type place struct {
 	parent *node
 	node   *node // nil: there is no such name in parent
 	mount  *mount
+	within *mount // the mount that parent is of
 }
 
 func (p place) name() string { return path.Base(p.path) }
@@ -68,7 +69,7 @@ func (f *filesystem) walk(c cred, p string, follow, own bool) (place, error) {
 	if own {
 		f.own(&top.root)
 	}
-	stack := []place{{path: "/", parent: top.root, node: top.root, mount: top}}
+	stack := []place{{path: "/", parent: top.root, node: top.root, mount: top, within: top}}
 	todo := strings.Split(p, "/")
 	mustBeDir := strings.HasSuffix(p, "/")
 	links := 0
@@ -94,7 +95,7 @@ func (f *filesystem) walk(c cred, p string, follow, own bool) (place, error) {
 		if len(name) > 255 {
 			return place{}, syscall.ENAMETOOLONG
 		}
-		next := place{path: path.Join(here.path, name), parent: here.node, node: f.child(here.node, name), mount: here.mount}
+		next := place{path: path.Join(here.path, name), parent: here.node, node: f.child(here.node, name), mount: here.mount, within: here.mount}
 		last := strings.Trim(strings.Join(todo, "/"), "/") == ""
 		if next.node == nil {
 			if last {
@@ -164,7 +165,7 @@ func (f *filesystem) entry(c cred, p string) (place, error) {
 	if at.path == "/" {
 		return at, syscall.EBUSY
 	}
-	if at.mount.readOnly() {
+	if at.within.readOnly() {
 		return at, syscall.EROFS
 	}
 	if !at.parent.may(c, 3) {
@@ -314,7 +315,7 @@ func (f *filesystem) link(c cred, old, p string) error {
 		return syscall.EEXIST
 	case from.node.mode.IsDir():
 		return syscall.EPERM
-	case from.mount != at.mount:
+	case from.mount != at.within:
 		return syscall.EXDEV
 	}
 	at.parent.kids[at.name()] = from.node
@@ -361,7 +362,7 @@ func (f *filesystem) rename(c cred, old, p string) error {
 		return syscall.ENOENT
 	case f.topAt(from.path) != nil || f.topAt(to.path) != nil:
 		return syscall.EBUSY
-	case from.mount != to.mount:
+	case from.within != to.within:
 		return syscall.EXDEV
 	case strings.HasPrefix(to.path, from.path+"/"):
 		return syscall.EINVAL

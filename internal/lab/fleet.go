@@ -82,8 +82,7 @@ func Start(ctx context.Context, config Config) (*Fleet, error) {
 	if err := f.write(config, patients); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	stop := context.AfterFunc(f.ctx, func() { _ = f.Close() })
-	_ = stop // Close cancels f.ctx, and so runs it: closing twice does no harm
+	context.AfterFunc(f.ctx, func() { _ = f.Close() }) // also runs after a Close, which does no harm
 	return f, nil
 }
 
@@ -138,6 +137,11 @@ func (f *Fleet) reboot(s *server) {
 
 // Machine finds a machine by its name; nil if there is none.
 func (f *Fleet) Machine(name string) *Machine { return f.byName[name] }
+
+// Address is where a machine listens, as host:port.
+func (f *Fleet) Address(name string) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(f.servers[name].port))
+}
 
 // Reboot restarts a machine and returns when it answers again.
 func (f *Fleet) Reboot(name string) error {

@@ -47,7 +47,7 @@ func dial(t *testing.T, f *Fleet, dir, name string) (*ssh.Client, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := ssh.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", f.servers[name].port), &ssh.ClientConfig{
+	c, err := ssh.Dial("tcp", f.Address(name), &ssh.ClientConfig{
 		User: "ops", Auth: []ssh.AuthMethod{ssh.PublicKeys(key)}, HostKeyCallback: known, Timeout: 5 * time.Second,
 	})
 	if err == nil {

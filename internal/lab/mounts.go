@@ -161,7 +161,7 @@ func (f *filesystem) clearTmp() {
 func (m *Machine) nfsMount(source, point, kind, options string) (string, int) {
 	server, export, ok := strings.Cut(source, ":/")
 	if !ok {
-		return fmt.Sprintf("mount.nfs: remote share not in 'host:dir' format"), 1
+		return "mount.nfs: remote share not in 'host:dir' format", 1
 	}
 	export = path.Clean("/" + export)
 	server = strings.Trim(server, "[]")
@@ -171,11 +171,11 @@ func (m *Machine) nfsMount(source, point, kind, options string) (string, int) {
 	}
 	version, super, general, bad := nfsOptions(kind, options, address, m.spec.address)
 	if bad != "" {
-		return fmt.Sprintf("mount.nfs: an incorrect mount option was specified for %s", point), 32
+		return "mount.nfs: an incorrect mount option was specified", 32
 	}
 	exports, up := m.world.servers[address]
 	if !up {
-		return fmt.Sprintf("mount.nfs: Connection timed out for %s on %s", source, point), 32
+		return "mount.nfs: Connection timed out", 32 // after minutes, in earnest
 	}
 	if !exports[export] {
 		if version == "3" {

@@ -11,8 +11,6 @@ func findProgram(name string) func(*process) int {
 	// files.go
 	case "ls":
 		return ls
-	case "stat":
-		return statProgram
 	case "cp":
 		return cp
 	case "mv":
@@ -45,10 +43,14 @@ func findProgram(name string) func(*process) int {
 		return dd
 	case "find":
 		return find
-	case "df":
-		return df
 	case "sync":
 		return syncProgram
+
+	// stat.go
+	case "stat":
+		return statProgram
+	case "df":
+		return df
 
 	// text.go
 	case "cat":
@@ -63,6 +65,14 @@ func findProgram(name string) func(*process) int {
 		return tee
 	case "cmp":
 		return cmp
+	case "echo":
+		return echo
+	case "printf":
+		return printf
+	case "basename", "dirname":
+		return basename
+
+	// filters.go
 	case "sort":
 		return sortProgram
 	case "uniq":
@@ -75,20 +85,30 @@ func findProgram(name string) func(*process) int {
 		return grep
 	case "sha256sum", "md5sum":
 		return checksum
-	case "echo":
-		return echo
-	case "printf":
-		return printf
-	case "basename", "dirname":
-		return basename
+
+	// execution.go
+	case "[", "test":
+		return test
+	case "env":
+		return env
+	case "kill":
+		return killProgram
+	case "nice", "ionice":
+		return nice
+	case "setsid", "nohup":
+		return detached
+	case "sleep":
+		return sleep
+	case "timeout":
+		return timeout
+	case "which":
+		return which
 
 	// system.go
 	case "true", ":":
 		return func(*process) int { return 0 }
 	case "false":
 		return func(*process) int { return 1 }
-	case "[", "test":
-		return test
 	case "id", "whoami", "groups":
 		return id
 	case "uname", "arch":
@@ -99,26 +119,12 @@ func findProgram(name string) func(*process) int {
 		return nproc
 	case "date":
 		return date
-	case "sleep":
-		return sleep
-	case "env":
-		return env
-	case "kill":
-		return killProgram
-	case "timeout":
-		return timeout
-	case "setsid", "nohup":
-		return detached
-	case "nice", "ionice":
-		return nice
 	case "tty":
 		return func(p *process) int { p.println("not a tty"); return 1 }
 	case "pwd":
 		return func(p *process) int { p.println(p.dir); return 0 }
 	case "logger", "ldconfig", "depmod", "update-initramfs":
 		return func(*process) int { return 0 }
-	case "which":
-		return which
 	case "getent":
 		return getent
 	case "lsmod":
@@ -131,10 +137,12 @@ func findProgram(name string) func(*process) int {
 		return sysctl
 	case "nvidia-smi":
 		return nvidiaSMI
-	case "sudo":
-		return sudo
 	case "reboot", "shutdown":
 		return reboot
+
+	// sudo.go, sftp.go
+	case "sudo":
+		return sudo
 	case "sftp-server":
 		return sftpServer
 

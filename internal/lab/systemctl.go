@@ -55,7 +55,7 @@ func systemctl(p *process) int {
 		return p.systemctlList(verb, set, names)
 	}
 	status := 0
-	for i, name := range names {
+	for _, name := range names {
 		u := m.unit(name)
 		if u == nil {
 			// Not loaded until somebody asks for it, as in systemd.
@@ -114,7 +114,7 @@ func systemctl(p *process) int {
 				fmt.Fprintf(p.stderr, "Failed to %s unit: Unit file %s does not exist.\n", verb, name)
 				status = 1
 			default:
-				fmt.Fprintf(p.stderr, "Failed to %s %s: Unit %s not found.\n", verb, args[i], name)
+				fmt.Fprintf(p.stderr, "Failed to %s %s: Unit %s not found.\n", verb, name, name)
 				status = 5
 			}
 			continue
