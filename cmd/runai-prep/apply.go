@@ -177,6 +177,6 @@ func (a *app) confirm(ctx context.Context, question string) (bool, error) {
 		return text == "yes", nil
 	case <-ctx.Done():
 		fmt.Fprintln(a.stderr)
-		return false, exitCode(interrupted)
+		return false, interrupted
 	}
 }

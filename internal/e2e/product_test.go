@@ -78,7 +78,7 @@ func (c *controller) run(code int, args ...string) (stdout string) {
 	}
 	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Minute)
 	defer cancel()
-	cmd := c.lab.Command(ctx, path, append(args, "--log-file", "/tmp/e2e-steps.json")...)
+	cmd := c.lab.Command(ctx, path, args...)
 	cmd.Env = append(cmd.Env, c.env...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -133,7 +133,7 @@ func TestReady(t *testing.T) {
 		if got, want := m.SSH(t, "cat /etc/environment"), "# ours\nPATH=\"/usr/local/bin:/usr/bin:/bin\"\nLANG=C.UTF-8"; got != want && got != want+"\n" {
 			t.Errorf("%s: /etc/environment is %q, was %q", m.Name, got, want)
 		}
-		lacks(t, m.Name, m.SSH(t, "apt-config dump; ls /etc/systemd/system/*.service.d /etc/runai-prep 2>/dev/null; systemctl show -p Environment,EnvironmentFiles containerd"), "3128", "runai-prep")
+		lacks(t, m.Name, m.SSH(t, "apt-config dump; find /etc/systemd/system/*.service.d /etc/runai-prep -type f 2>/dev/null; systemctl show -p Environment,EnvironmentFiles containerd"), "3128", "runai-prep")
 	}
 	c.run(0, "check", "inventory.hcl")
 }
