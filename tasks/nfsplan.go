@@ -353,6 +353,10 @@ func (p *nfsPlan) possible(m inventory.Mount, now mounted, listed listing, c *ch
 		return no(Unmet, "mounting on first use needs systemd, which does not run here", "wish automount = false")
 	case !p.helper && nfsPackage(p.f.Manager) == "":
 		return no(Unmet, "mount.nfs is missing, and no known package manager is here to install it", "install the NFS client")
+	case now.top != nil && p.sharesConnection(m, *now.top) != "":
+		other := p.sharesConnection(m, *now.top)
+		return no(Unmet, haveMount(now, listed)+"; the connection is shared with "+other+", which was mounted first",
+			"unmount both, or wish the same nconnect for all mounts of "+m.Server)
 	case now.hung && now.problem == "" && now.top != nil:
 		return no(Unmet, haveMount(now, listed), "see whether "+m.Server+" is up and reached from here")
 	}
@@ -360,6 +364,30 @@ func (p *nfsPlan) possible(m inventory.Mount, now mounted, listed listing, c *ch
 		c.Hint = "the folder holds files that the mount will hide"
 	}
 	return true
+}
+
+// sharesConnection is the other mount that decides nconnect. The kernel has one
+// set of connections to a server for all its mounts of one version, and makes
+// it for the first: mounting the wished one anew would change nothing.
+func (p *nfsPlan) sharesConnection(m inventory.Mount, top mountInfo) string {
+	i := slices.IndexFunc(m.Options, func(o string) bool { return strings.HasPrefix(o, "nconnect=") })
+	if i < 0 {
+		return ""
+	}
+	wish, _ := expect(m.Options[i])
+	addr, _ := top.option("addr")
+	vers, _ := top.option("vers")
+	if m.Version != "" && !expectVersion(m.Version).holds(top) {
+		return ""
+	}
+	for _, other := range p.f.Mounts {
+		a, _ := other.option("addr")
+		v, _ := other.option("vers")
+		if other.nfs() && other.Path != m.Path && !p.gone[other.Path] && a == addr && v == vers && !wish.holds(top) && !wish.holds(other) {
+			return other.Path
+		}
+	}
+	return ""
 }
 
 // under reports whether a former finding mounts something above the path, so

@@ -145,6 +145,9 @@ func (p *proxyPlan) lines(subject, path string, syntax lineSyntax, want []assign
 	if tooOpen && content == f.content {
 		c.Have = path + " holds credentials and is not root's alone"
 	}
+	if path != curlrcPath && mode == 0 && slices.ContainsFunc(c.drops, func(e entry) bool { return e.kind == "secret line" }) {
+		mode = 0o644 // as it was before it held a password
+	}
 	c.Steps = []remote.Step{rewrite(f, content, mode)}
 	return c
 }

@@ -261,7 +261,7 @@ func memoryFinding(want inventory.Wish[inventory.Bytes], has byteFacts) Finding 
 	switch {
 	case has.Fault != "":
 		found.State, found.Have = Unknown, has.Fault
-	case has.Bytes >= want.Value:
+	case has.Bytes >= asSold(want.Value):
 	case has.Bytes >= leastMemTotal(want.Value):
 		found.Have += fmt.Sprintf(" seen by the kernel, counts as %v", want.Value)
 	default:
@@ -281,11 +281,17 @@ func memoryFinding(want inventory.Wish[inventory.Bytes], has byteFacts) Finding 
 // were seen with 3.6 to 3.9GiB (3.5 is asked for), of 64GiB with 62.5 (61.5),
 // of 512GiB with 503 (495.5); the next smaller machine that is sold stays
 // below each.
-func leastMemTotal(sold inventory.Bytes) inventory.Bytes {
-	if sold%1e9 == 0 {
-		sold = sold / 1e9 << 30
-	}
+func leastMemTotal(wish inventory.Bytes) inventory.Bytes {
+	sold := asSold(wish)
 	return sold - min(512<<20+sold/32, sold/8)
+}
+
+// asSold takes 4GB of memory for 4GiB.
+func asSold(wish inventory.Bytes) inventory.Bytes {
+	if wish%1e9 == 0 {
+		return wish / 1e9 << 30
+	}
+	return wish
 }
 
 func diskFinding(want inventory.Wish[inventory.Bytes], path string, has *diskFacts) Finding {

@@ -1,6 +1,22 @@
-// Package tasks holds what is known of hosts: one file a task, each with how
+// Package tasks holds what is known of hosts: one task a subject, each with how
 // to look (a probe in POSIX sh), what was seen (facts), what is wanted, and
 // the steps between them. Everything but the text of a probe is pure.
+//
+// Where things are:
+//
+//	task.go       the vocabulary, and All: the order of work
+//	prelude.go    shell functions that all probes share; blocks.go reads what they print
+//	os.go         which system, package manager and init a host has
+//	ledger.go     what was put on a host, remembered there, so that it can be taken away again
+//	edit.go       single lines of files that belong to somebody else
+//	resources.go  CPUs, memory, disk
+//	proxy.go      the outbound proxy: its probe; proxywish.go as files spell it,
+//	              proxyfacts.go, proxyplan.go, proxygone.go what is taken away; trust.go certificates
+//	nfs.go        NFS mounts: probe and facts; nfsplan.go; fstab.go, mounts.go and
+//	              mountoptions.go what fstab and the kernel say
+//
+// A new task is a file with a Task value in All, and cases in testdata; see
+// TestCases. Cases are recorded on real hosts.
 package tasks
 
 import (
