@@ -24,6 +24,7 @@ const writing = os.O_WRONLY | os.O_RDWR
 
 // open opens a path as open(2) does; perm is what a new file gets.
 func (f *filesystem) open(c cred, p string, flag int, perm fs.FileMode) (*file, error) {
+	f.await(c, p, true)
 	h, err := f.openNode(c, p, flag, perm)
 	if err != nil {
 		return nil, err

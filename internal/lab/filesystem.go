@@ -32,6 +32,7 @@ type mount struct {
 	options    string // "rw,relatime"
 	super      string // the superblock's options
 	root       *node
+	dead       bool // its server does not answer
 }
 
 func (m *mount) readOnly() bool {
@@ -85,6 +86,9 @@ func (f *filesystem) walk(c cred, p string, follow, own bool) (place, error) {
 		}
 		if !here.node.may(c, 1) {
 			return place{}, syscall.EACCES
+		}
+		if here.mount.dead {
+			return place{}, syscall.EINTR
 		}
 		if name == ".." {
 			if len(stack) > 1 {
@@ -141,6 +145,25 @@ func (f *filesystem) child(n *node, name string) *node {
 	return n.find(f.machine, name)
 }
 
+// await blocks where an operation on p would: a dead NFS server is waited for
+// until the process is killed. A mount point can be named without asking the
+// server; touch says that the operation looks at what is there.
+func (f *filesystem) await(c cred, p string, touch bool) {
+	if c.hang == nil {
+		return // the console's own hands
+	}
+	f.mu.Lock()
+	hangs := false
+	if slices.ContainsFunc(f.mounts, func(m *mount) bool { return m.dead }) {
+		at, err := f.walk(root, p, touch, false)
+		hangs = err == syscall.EINTR || touch && err == nil && at.mount.dead
+	}
+	f.mu.Unlock()
+	if hangs {
+		c.hang()
+	}
+}
+
 func (f *filesystem) own(n **node) {
 	if (*n).owner != f {
 		*n = (*n).clone(f)
@@ -195,6 +218,7 @@ func (f *filesystem) add(at place, c cred, mode fs.FileMode) *node {
 }
 
 func (f *filesystem) stat(c cred, p string, follow bool) (info, error) {
+	f.await(c, p, true)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at, err := f.find(c, p, follow, false)
@@ -206,6 +230,7 @@ func (f *filesystem) stat(c cred, p string, follow bool) (info, error) {
 
 // access checks what bits (4 read, 2 write, 1 execute) ask.
 func (f *filesystem) access(c cred, p string, bits fs.FileMode) error {
+	f.await(c, p, true)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at, err := f.find(c, p, true, false)
@@ -221,6 +246,7 @@ func (f *filesystem) access(c cred, p string, bits fs.FileMode) error {
 }
 
 func (f *filesystem) readDir(c cred, p string) ([]info, error) {
+	f.await(c, p, true)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at, err := f.find(c, p, true, false)
@@ -252,6 +278,7 @@ func (f *filesystem) readDir(c cred, p string) ([]info, error) {
 }
 
 func (f *filesystem) readlink(c cred, p string) (string, error) {
+	f.await(c, p, false)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at, err := f.find(c, p, false, false)
@@ -266,6 +293,7 @@ func (f *filesystem) readlink(c cred, p string) (string, error) {
 
 // realpath is p without symbolic links. The last name need not exist.
 func (f *filesystem) realpath(c cred, p string) (string, error) {
+	f.await(c, p, false)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at, err := f.walk(c, p, true, false)
@@ -273,6 +301,7 @@ func (f *filesystem) realpath(c cred, p string) (string, error) {
 }
 
 func (f *filesystem) mkdir(c cred, p string, perm fs.FileMode) error {
+	f.await(c, p, true)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at, err := f.walk(c, strings.TrimRight(p, "/"), false, false)
@@ -287,6 +316,7 @@ func (f *filesystem) mkdir(c cred, p string, perm fs.FileMode) error {
 }
 
 func (f *filesystem) symlink(c cred, target, p string) error {
+	f.await(c, p, true)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at, err := f.entry(c, p)
@@ -301,6 +331,7 @@ func (f *filesystem) symlink(c cred, target, p string) error {
 }
 
 func (f *filesystem) link(c cred, old, p string) error {
+	f.await(c, p, true)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	from, err := f.find(c, old, false, true)
@@ -324,6 +355,7 @@ func (f *filesystem) link(c cred, old, p string) error {
 
 // remove takes a name away: with dir an empty directory, else a file.
 func (f *filesystem) remove(c cred, p string, dir bool) error {
+	f.await(c, p, true)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at, err := f.entry(c, strings.TrimRight(p, "/"))
@@ -348,6 +380,7 @@ func (f *filesystem) remove(c cred, p string, dir bool) error {
 
 // rename is rename(2): what stands at the new name is replaced.
 func (f *filesystem) rename(c cred, old, p string) error {
+	f.await(c, p, true)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	from, err := f.entry(c, strings.TrimRight(old, "/"))
@@ -382,6 +415,7 @@ func (f *filesystem) rename(c cred, old, p string) error {
 
 // change lets do alter a node that c owns.
 func (f *filesystem) change(c cred, p string, follow bool, do func(*node)) error {
+	f.await(c, p, true)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at, err := f.find(c, p, follow, true)

@@ -41,6 +41,7 @@ type Machine struct {
 	held     map[string]bool
 	modules  map[string]bool
 	sysctl   map[string]string
+	silent   map[string]bool // NFS servers that it does not reach, by address
 
 	restart func() // what a reboot asks for; set by the fleet
 }
@@ -77,7 +78,7 @@ type world struct {
 func newMachine(name, illness string, s spec, w *world) *Machine {
 	m := &Machine{Name: name, Illness: illness, spec: s, world: w,
 		procs: map[int]*process{}, missing: map[string]bool{}, units: map[string]*unit{},
-		packages: map[string]string{}, held: map[string]bool{}, modules: map[string]bool{}, sysctl: map[string]string{}}
+		packages: map[string]string{}, held: map[string]bool{}, modules: map[string]bool{}, sysctl: map[string]string{}, silent: map[string]bool{}}
 	m.fs = &filesystem{machine: m, ino: 1 << 20, nextID: 30}
 	m.fs.mounts = baseMounts(w.images[s.distro.name])
 	for name, version := range s.distro.installed {
@@ -377,6 +378,7 @@ func (m *Machine) login(c cred, user string, in io.Reader, out, errs io.Writer) 
 	}
 	p.session.jobs.Store(1)
 	p.ctx, p.kill = context.WithCancelCause(ctx)
+	p.become(c)
 	m.register(p)
 	return p
 }

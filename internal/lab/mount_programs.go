@@ -61,6 +61,10 @@ func (p *process) mountedAt(point string) bool {
 	return slices.ContainsFunc(p.machine.fs.mounted(), func(m mount) bool { return m.point == path.Clean(point) })
 }
 
+func (p *process) deadAt(point string) bool {
+	return slices.ContainsFunc(p.machine.fs.mounted(), func(m mount) bool { return m.point == point && m.dead })
+}
+
 // remount changes neither source nor options of an NFS mount; like the real
 // one it does not say so.
 func (p *process) remount(point string) int {
@@ -128,6 +132,14 @@ func umountProgram(p *process) int {
 			if m.source == arg {
 				point = m.point
 			}
+		}
+		if dead := p.deadAt(point); dead && !isSet(set, "-l", "--lazy") {
+			if isSet(set, "-f", "--force") {
+				status = p.fail(32, "%s: target is busy.", arg)
+				continue
+			}
+			<-p.ctx.Done() // the server is waited for
+			return 32
 		}
 		if !p.mountedAt(point) {
 			if _, err := p.machine.fs.stat(p.cred, point, true); err != nil {

@@ -174,7 +174,10 @@ func (m *Machine) nfsMount(source, point, kind, options string) (string, int) {
 		return "mount.nfs: an incorrect mount option was specified", 32
 	}
 	exports, up := m.world.servers[address]
-	if !up {
+	m.mu.Lock()
+	silent := m.silent[address]
+	m.mu.Unlock()
+	if !up || silent {
 		return "mount.nfs: Connection timed out", 32 // after minutes, in earnest
 	}
 	if !exports[export] {
@@ -201,6 +204,23 @@ func (m *Machine) nfsMount(source, point, kind, options string) (string, int) {
 		return fmt.Sprintf("mount.nfs: mount point %s does not exist", point), 32
 	}
 	return "", 0
+}
+
+// Silence makes an NFS server, by name or address, one that this machine does
+// not hear of any more, or does again. What touches a mount from it hangs
+// until it is killed.
+func (m *Machine) Silence(server string, silent bool) {
+	address := m.resolve(server)
+	m.mu.Lock()
+	m.silent[address] = silent
+	m.mu.Unlock()
+	m.fs.mu.Lock()
+	defer m.fs.mu.Unlock()
+	for _, mt := range m.fs.mounts {
+		if strings.HasSuffix(mt.super, ",addr="+address) {
+			mt.dead = silent
+		}
+	}
 }
 
 // nfsOptions are what /proc/self/mountinfo shows for options of nfs(5).

@@ -13,6 +13,7 @@ import (
 type cred struct {
 	uid, gid uint32
 	groups   []uint32
+	hang     func() // waits for a server that is dead, until the process is killed
 }
 
 var root = cred{}

@@ -78,8 +78,15 @@ func (p *process) child(ctx context.Context, args []string) *process {
 	c := &process{machine: p.machine, session: p.session, ppid: p.pid, group: p.group, cred: p.cred, args: args,
 		env: p.env, dir: p.dir, umask: p.umask, stdin: p.stdin, stdout: p.stdout, stderr: p.stderr}
 	c.ctx, c.kill = context.WithCancelCause(ctx)
+	c.become(p.cred)
 	p.machine.register(c)
 	return c
+}
+
+// become makes the process one of a user.
+func (p *process) become(c cred) {
+	c.hang = func() { <-p.ctx.Done() }
+	p.cred = c
 }
 
 // run runs the program that args name as a child, found as execvp does.

@@ -36,7 +36,7 @@ func look(ctx context.Context, c *remote.Conn, h inventory.Host) ([]tasks.Findin
 	var all []tasks.Finding
 	for i, t := range tasks.All {
 		s := sections[i]
-		if s.Failure != "" || s.Exit != 0 || s.Err != "" {
+		if s.Failure != "" || s.Exit != 0 || s.Err != "" && s.Err != "Killed\n" {
 			return nil, fmt.Errorf("%s: %s, exit %d: %s\n%s", t.Name, s.Failure, s.Exit, s.Err, s.Out)
 		}
 		facts, err := t.Read(s)
@@ -225,6 +225,46 @@ func TestDrift(t *testing.T) {
 	}
 	if missing := m.Missing(); len(missing) > 0 {
 		t.Errorf("missing: %v", missing)
+	}
+}
+
+// A NAS that died makes everything hang that touches its mount. The look comes
+// back all the same, and says so.
+func TestDeadNAS(t *testing.T) {
+	dir := t.TempDir()
+	f := start(t, Config{Dir: dir})
+	h := load(t, dir).Hosts[0]
+	m := f.Machine(h.Name)
+	m.Silence("nas.example.com", true)
+	for _, script := range []string{"[ -d /mnt/data ]", "ls /mnt/data", "cat </mnt/data/file", "stat /mnt/data", "df /mnt/data", "cd /mnt/data", "echo /mnt/data/*", "umount /mnt/data"} {
+		if out, exit := m.Run("timeout -s KILL 0.05 sh -c '" + script + "'"); exit != 137 {
+			t.Errorf("%s did not hang: exit %d, %s", script, exit, out)
+		}
+	}
+	d := &remote.Dialer{ConfigFile: os.DevNull}
+	t.Cleanup(func() { _ = d.Close() })
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	c, err := d.Dial(ctx, target(h))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	findings, err := look(ctx, c, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, finding := range findings {
+		if (finding.State == tasks.OK) != (finding.Subject != "nfs//mnt/data") {
+			t.Errorf("%s", describe([]tasks.Finding{finding}))
+		}
+		if finding.Subject == "nfs//mnt/data" {
+			t.Log(describe([]tasks.Finding{finding}))
+		}
+	}
+	m.Silence("nas.example.com", false)
+	if out, exit := m.Run("umount /mnt/data"); exit != 0 {
+		t.Errorf("after it came back: %s", out)
 	}
 }
 

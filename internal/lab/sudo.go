@@ -74,7 +74,8 @@ func sudo(p *process) int {
 	}
 	c := p.child(p.ctx, args)
 	defer c.exit()
-	c.cred, c.env = to, vars
+	c.become(to)
+	c.env = vars
 	if isSet(set, "-i") {
 		c.dir = vars["HOME"]
 	}
