@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sort"
@@ -99,10 +100,10 @@ func (f *faults) sorted() hcl.Diagnostics {
 	}
 	sort.SliceStable(f.diags, func(i, j int) bool {
 		a, b := at(f.diags[i]), at(f.diags[j])
-		if a.Filename != b.Filename {
-			return a.Filename < b.Filename
-		}
-		return a.Start.Byte < b.Start.Byte
+		return cmp.Or(
+			cmp.Compare(a.Filename, b.Filename), cmp.Compare(a.Start.Byte, b.Start.Byte),
+			cmp.Compare(f.diags[i].Summary, f.diags[j].Summary), cmp.Compare(f.diags[i].Detail, f.diags[j].Detail),
+		) < 0
 	})
 	if f.more > 0 {
 		return append(f.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Too many faults",

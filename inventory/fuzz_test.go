@@ -99,6 +99,7 @@ func TestTooDeep(t *testing.T) {
 		"indices":     "var.a" + strings.Repeat("[0]", 1<<16),
 		"conditions":  strings.Repeat("1?1:", 1<<16) + "1",
 		"objects":     strings.Repeat("{\n a = --", 1<<12),
+		"number":      "\"${1e600000000}\"",
 		"templates":   strings.Repeat(`"${`, 1<<12),
 	} {
 		path := filepath.Join(dir, name+".hcl")

@@ -151,7 +151,7 @@ func (l *loader) parse(name string, hidden ...string) *hcl.File {
 	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
 	if rng, deep := tooDeep(tokens); deep {
 		l.files[name], l.unparsed = &hcl.File{Bytes: src}, true
-		l.errorf(rng, "Too deeply nested", "The file nests brackets or operators too deeply to be read. Split the expression into local values.")
+		l.errorf(rng, "Too deeply nested", "The file nests brackets or operators too deeply, or holds a number too large, to be read. Split the expression into local values.")
 		return nil
 	}
 	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
@@ -212,7 +212,8 @@ const (
 	maxOperators = 50_000
 )
 
-// tooDeep finds the token at which a source goes beyond these bounds.
+// tooDeep finds the token at which a source goes beyond these bounds, or holds
+// a number of more than a thousand digits.
 func tooDeep(tokens hclsyntax.Tokens) (hcl.Range, bool) {
 	type bracket struct {
 		lines  bool // a newline inside ends an expression
@@ -248,6 +249,10 @@ func tooDeep(tokens hclsyntax.Tokens) (hcl.Range, bool) {
 			hclsyntax.TokenAnd, hclsyntax.TokenOr, hclsyntax.TokenQuestion, hclsyntax.TokenEqualOp, hclsyntax.TokenNotEqual,
 			hclsyntax.TokenLessThan, hclsyntax.TokenLessThanEq, hclsyntax.TokenGreaterThan, hclsyntax.TokenGreaterThanEq, hclsyntax.TokenDot:
 			operators++
+		case hclsyntax.TokenNumberLit:
+			if _, exponent, ok := bytes.Cut(bytes.ToLower(t.Bytes), []byte("e")); ok && len(bytes.TrimLeft(exponent, "+-0")) > 3 {
+				return t.Range, true // its digits would fill the memory
+			}
 		}
 		if len(open) > maxDepth || operators > maxOperators {
 			return t.Range, true

@@ -18,6 +18,7 @@ import (
 // spell them out: no diagnostic shows either.
 type secrets struct {
 	texts    []string // longest first
+	known    map[string]bool
 	places   []hcl.Range
 	short    *regexp.Regexp
 	replacer *strings.Replacer
@@ -40,12 +41,21 @@ func (s *secrets) learn(v cty.Value) {
 	})
 }
 
+// maxLines bounds the lines of one secret that are looked for one by one.
+const maxLines = 500
+
+// learnText remembers a text, and its lines: a message may quote one alone.
 func (s *secrets) learnText(text string) {
-	for _, t := range append(strings.Split(text, "\n"), text) {
-		if strings.TrimSpace(t) != "" && !slices.Contains(s.texts, t) {
-			s.texts = append(s.texts, t)
-			s.replacer = nil
+	for _, t := range append(strings.SplitN(text, "\n", maxLines), text) {
+		if strings.TrimSpace(t) == "" || s.known[t] {
+			continue
 		}
+		if s.known == nil {
+			s.known = map[string]bool{}
+		}
+		s.known[t] = true
+		s.texts = append(s.texts, t)
+		s.replacer = nil
 	}
 }
 

@@ -19,6 +19,9 @@ const EnvPrefix = "RUNAI_PREP_VAR_"
 // other cannot fill the memory.
 const maxLeaves = 1 << 18
 
+// maxBits bounds whole numbers; it has more than a thousand digits.
+const maxBits = 4096
+
 // A variable is one variable block.
 type variable struct {
 	name      string
@@ -117,6 +120,10 @@ func (l *loader) fit(v *variable, value cty.Value, rng hcl.Range, what string) c
 		value = v.defaults.Apply(value)
 	}
 	got, err := convert.Convert(value, v.ty)
+	if err == nil && leaves(got) > maxLeaves {
+		l.errorf(rng, "Value too large", "The %s of the variable %q is too large. Give a smaller one.", what, v.name)
+		return cty.DynamicVal
+	}
 	if err != nil {
 		l.errorf(rng, "Invalid value of variable", "The %s of the variable %q does not have the type %s: %v.", what, v.name, typeexpr.TypeString(v.ty), err)
 		return cty.DynamicVal
@@ -348,7 +355,7 @@ func (e *localEvaluation) value(name string) cty.Value {
 	ctx.Variables = map[string]cty.Value{"local": cty.ObjectVal(need)}
 	v, ok := e.evaluate(a.Expr, ctx)
 	if ok && leaves(v) > maxLeaves {
-		e.errorf(a.NameRange, "Value too large", "The local value %q has more than %d parts or kilobytes. Build smaller ones.", name, maxLeaves)
+		e.errorf(a.NameRange, "Value too large", "The local value %q is too large. Build smaller ones.", name)
 		ok = false
 	}
 	if !ok {
@@ -364,8 +371,17 @@ func leaves(v cty.Value) int {
 	v, _ = v.UnmarkDeep()
 	_ = cty.Walk(v, func(_ cty.Path, part cty.Value) (bool, error) {
 		n++
-		if part.Type() == cty.String && part.IsKnown() && !part.IsNull() {
+		if !part.IsKnown() || part.IsNull() {
+			return true, nil
+		}
+		switch part.Type() {
+		case cty.String:
 			n += len(part.AsString()) >> 10
+		case cty.Number:
+			// Written out as text, a number of this size fills the memory.
+			if part.AsBigFloat().MantExp(nil) > maxBits {
+				n += maxLeaves
+			}
 		}
 		return n <= maxLeaves, nil
 	})

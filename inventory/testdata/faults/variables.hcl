@@ -45,8 +45,8 @@ variable "extra" {
 host "a" { address = var.nsa } # ERROR Unknown variable: No variable "nsa" is declared. Did you mean "nas"?
 host "b" { address = var.nas }
 host "c" { address = var }
-# NOWHERE ERROR Unknown variable: --var names the variable "nsa", which the inventory does not declare. Did you mean "nas"?
 # NOWHERE ERROR Invalid --var: The --var number 4 has no value. Write it as --var name=value.
+# NOWHERE ERROR Unknown variable: --var names the variable "nsa", which the inventory does not declare. Did you mean "nas"?
 # NOWHERE ERROR Invalid value of variable: The value of the variable "count" does not have the type number: a number is required. (<--var count>)
 # NOWHERE ERROR Missing expression: Expected the start of an expression, but found the end of the file. (<--var list>)
 # NOWHERE ERROR Invalid value of variable: The value of the variable "object" does not have the type object({name=string,port=number,size=string}): attribute "port" is required. (<RUNAI_PREP_VAR_object>)
