@@ -71,12 +71,12 @@ func (c *Conn) client() *ssh.Client { return c.current().client }
 var errClosed = errors.New("the connection was closed")
 
 // isLost reports whether the connection has ended. Its channels end a moment
-// before it is known to have.
+// before it is known to have, so this is for what has failed already.
 func (c *Conn) isLost() bool {
 	select {
 	case <-c.current().dead:
 		return true
-	case <-time.After(200 * time.Millisecond):
+	case <-time.After(time.Second):
 		return false
 	}
 }

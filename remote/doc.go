@@ -5,11 +5,14 @@
 //
 //	remote.go    the vocabulary: Target, Dialer, Conn, Error, CommandError
 //	step.go      what Do carries out, as data
-//	dial.go      connect, handshake, stages, retries; hops.go the bastions on the way
-//	auth.go      keys, agent, passwords; hostkeys.go known_hosts; sshconfig.go ~/.ssh/config
+//	route.go     who is on the way to a target; sshconfig.go what ~/.ssh/config says of it
+//	dial.go      connect, handshake, stages, retries; hops.go the bastions, shared
+//	auth.go      in which order who we are is proved; keys.go identity files
+//	hostkeys.go  known_hosts; scan.go host keys for a person to trust
 //	keepalive.go a peer that falls silent is lost
 //	exec.go      one program on the host; sudo.go how it becomes root's
-//	look.go      all probes in one exec; sections.go tells their output apart
+//	batch.go     several scripts in one exec, each with its deadline; sections.go tells
+//	             their output apart; look.go all probes so
 //	do.go        steps: file.go, packages.go, reboot.go
 //	quote.go     values into a shell; text.go a stranger's words onto a terminal
 //

@@ -82,7 +82,7 @@ func (c *Conn) beginAs(ctx context.Context, way elevation, line string, rest []b
 		p.send(input, rest != nil)
 	}
 	if err := c.greet(ctx, p, way); err != nil {
-		p.close()
+		p.abandon()
 		return nil, err
 	}
 	if way.asks {
