@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -32,6 +33,8 @@ func findBuiltin(name string) builtin {
 		return builtinUmask
 	case "ulimit":
 		return builtinUlimit
+	case "echo":
+		return builtinEcho
 	case "eval":
 		return builtinEval
 	case ".":
@@ -70,7 +73,7 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 	case name == "trap":
 		return trapped(args), nil
 	case name == "wait" && len(args) == 1, name == "pwd" && len(args) == 1, name == "exec" && len(args) == 1:
-	case name == "echo", name == "kill", findBuiltin(name) != nil, slices.Contains(bashOnly, name):
+	case name == "kill", findBuiltin(name) != nil, slices.Contains(bashOnly, name):
 		return append([]string{external + name}, args[1:]...), nil
 	case name == "cd":
 		if why := s.cannotEnter(hc, args); why != "" {
@@ -182,6 +185,13 @@ func builtinUmask(s *shell, ctx context.Context, hc interp.HandlerContext, args 
 func builtinUlimit(_ *shell, _ context.Context, hc interp.HandlerContext, args []string) error {
 	if len(args) < 3 {
 		fmt.Fprintln(hc.Stdout, "unlimited")
+	}
+	return nil
+}
+
+func builtinEcho(_ *shell, _ context.Context, hc interp.HandlerContext, args []string) error {
+	if _, err := io.WriteString(hc.Stdout, echoed(args[1:])); err != nil {
+		return interp.ExitStatus(1)
 	}
 	return nil
 }

@@ -253,14 +253,18 @@ func (p *process) unitProperties(name string) []string {
 		}
 		environment = append(environment, line)
 	}
-	return []string{
-		"Type=simple", "Restart=always", "MainPID=" + strconv.Itoa(u.pid), "Result=success",
-		"ExecMainStartTimestamp=" + since, "Environment=" + strings.Join(environment, " "),
-		"Id=" + name, "Names=" + name, "Description=" + unitDescription(u),
-		"LoadState=" + load, "ActiveState=" + active, "SubState=" + sub, "FragmentPath=" + u.fragment,
-		"DropInPaths=" + strings.Join(u.dropIns, " "), "UnitFileState=" + m.enabled(name), "UnitFilePreset=enabled",
-		"ActiveEnterTimestamp=" + since, "NeedDaemonReload=" + reload,
+	files := make([]string, len(u.files))
+	for i, f := range u.files {
+		files[i] = "EnvironmentFiles=" + f + " (ignore_errors=yes)"
 	}
+	return append(files,
+		"Type=simple", "Restart=always", "MainPID="+strconv.Itoa(u.pid), "Result=success",
+		"ExecMainStartTimestamp="+since, "Environment="+strings.Join(environment, " "),
+		"Id="+name, "Names="+name, "Description="+unitDescription(u),
+		"LoadState="+load, "ActiveState="+active, "SubState="+sub, "FragmentPath="+u.fragment,
+		"DropInPaths="+strings.Join(u.dropIns, " "), "UnitFileState="+m.enabled(name), "UnitFilePreset=enabled",
+		"ActiveEnterTimestamp="+since, "NeedDaemonReload="+reload,
+	)
 }
 
 func unitDescription(u *unit) string {

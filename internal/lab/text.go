@@ -275,9 +275,15 @@ func cmp(p *process) int {
 	return 1
 }
 
-// echo is dash's: it knows backslashes, and no option but -n.
 func echo(p *process) int {
-	args, end := p.args[1:], "\n"
+	p.print(echoed(p.args[1:]))
+	return 0
+}
+
+// echoed is what dash's echo prints: it knows backslashes, and no option but
+// -n.
+func echoed(args []string) string {
+	end := "\n"
 	if len(args) > 0 && args[0] == "-n" {
 		args, end = args[1:], ""
 	}
@@ -288,8 +294,7 @@ func echo(p *process) int {
 		}
 		text = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\t`, "\t", `\r`, "\r", `\a`, "\a", `\b`, "\b", `\f`, "\f", `\v`, "\v").Replace(text)
 	}
-	p.print(text + end)
-	return 0
+	return text + end
 }
 
 func printf(p *process) int {

@@ -13,8 +13,9 @@ type unit struct {
 	name     string
 	fragment string // path of the unit file
 	dropIns  []string
-	text     string // fragment and drop-ins as they were when loaded
-	setting  string // the environment that a start would give, one variable a line
+	text     string   // fragment and drop-ins as they were when loaded
+	setting  string   // what Environment= lines come to, one variable a line
+	files    []string // EnvironmentFile= lines; the files are read at a start, and `systemctl show` does not know what is in them
 
 	active      bool
 	environment string // of the running process: that of its last start
@@ -64,30 +65,47 @@ func (m *Machine) onDisk(name string) (unit, bool) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	u.setting = environmentOf(u.text, m)
 	for _, name := range names {
 		text, _ := m.ReadFile(seen[name])
 		u.dropIns = append(u.dropIns, seen[name])
 		u.text += "\x00" + seen[name] + "\x00" + text
 	}
-	u.setting = environmentOf(u.text, m)
+	u.setting, u.files = environmentOf(u.text)
 	return u, true
 }
 
-// environmentOf is what Environment= and EnvironmentFile= lines come to.
-func environmentOf(text string, m *Machine) string {
-	var order []string
-	values := map[string]string{}
-	set := func(assignment string) {
-		name, value, ok := strings.Cut(assignment, "=")
-		if !ok {
-			return
-		}
-		if _, had := values[name]; !had {
-			order = append(order, name)
-		}
-		values[name] = value
+// An environment is variables in the order they were first set.
+type environment struct {
+	order  []string
+	values map[string]string
+}
+
+func (e *environment) set(assignment string) {
+	name, value, ok := strings.Cut(assignment, "=")
+	if !ok {
+		return
 	}
+	if e.values == nil {
+		e.values = map[string]string{}
+	}
+	if _, had := e.values[name]; !had {
+		e.order = append(e.order, name)
+	}
+	e.values[name] = value
+}
+
+func (e *environment) String() string {
+	var b strings.Builder
+	for _, name := range e.order {
+		b.WriteString(name + "=" + e.values[name] + "\n")
+	}
+	return b.String()
+}
+
+// environmentOf is what Environment= lines come to, and the files that
+// EnvironmentFile= lines name.
+func environmentOf(text string) (setting string, files []string) {
+	var e environment
 	section := ""
 	text = strings.ReplaceAll(text, "\\\n", " ")
 	for line := range strings.SplitSeq(strings.ReplaceAll(text, "\x00", "\n"), "\n") {
@@ -97,26 +115,36 @@ func environmentOf(text string, m *Machine) string {
 			section = line
 		case section != "[Service]":
 		case line == "Environment=":
-			order, values = nil, map[string]string{}
+			e = environment{}
 		case strings.HasPrefix(line, "Environment="):
 			for _, word := range splitQuoted(strings.TrimPrefix(line, "Environment=")) {
-				set(strings.ReplaceAll(word, "%%", "%"))
+				e.set(strings.ReplaceAll(word, "%%", "%"))
 			}
+		case line == "EnvironmentFile=":
+			files = nil
 		case strings.HasPrefix(line, "EnvironmentFile="):
-			file, _ := m.ReadFile(strings.TrimPrefix(strings.TrimPrefix(line, "EnvironmentFile="), "-"))
-			for l := range strings.Lines(file) {
-				if l = strings.TrimSpace(l); l != "" && l[0] != '#' && l[0] != ';' {
-					name, value, _ := strings.Cut(l, "=")
-					set(name + "=" + strings.Trim(value, `"'`))
-				}
+			files = append(files, strings.TrimPrefix(strings.TrimPrefix(line, "EnvironmentFile="), "-"))
+		}
+	}
+	return e.String(), files
+}
+
+// atStart is the environment that a start gives: what files say wins.
+func (u *unit) atStart(m *Machine) string {
+	var e environment
+	for line := range strings.Lines(u.setting) {
+		e.set(strings.TrimSuffix(line, "\n"))
+	}
+	for _, name := range u.files {
+		text, _ := m.ReadFile(name)
+		for l := range strings.Lines(text) {
+			if l = strings.TrimSpace(l); l != "" && l[0] != '#' && l[0] != ';' {
+				name, value, _ := strings.Cut(l, "=")
+				e.set(name + "=" + strings.Trim(value, `"'`))
 			}
 		}
 	}
-	var b strings.Builder
-	for _, name := range order {
-		b.WriteString(name + "=" + values[name] + "\n")
-	}
-	return b.String()
+	return e.String()
 }
 
 // splitQuoted splits words at blanks as systemd does, quotes taken off.
@@ -265,7 +293,7 @@ func (m *Machine) startUnit(name string) bool {
 		return true
 	}
 	m.lastPID++
-	u.active, u.pid, u.environment, u.since = true, m.lastPID, u.setting, time.Now()
+	u.active, u.pid, u.environment, u.since = true, m.lastPID, u.atStart(m), time.Now()
 	return true
 }
 
