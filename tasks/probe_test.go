@@ -2,10 +2,15 @@ package tasks
 
 import (
 	"bytes"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
+
+	"mvdan.cc/sh/v3/expand"
+	"mvdan.cc/sh/v3/interp"
+	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/runai-prep/runai-prep/internal/secret"
 	"github.com/runai-prep/runai-prep/inventory"
@@ -36,6 +41,9 @@ func everything() inventory.Host {
 // run looks with one shell on the machine that the tests run on.
 func run(t *testing.T, shell []string, task Task, h inventory.Host) remote.Section {
 	t.Helper()
+	if shell[0] == "mvdan" {
+		return interpret(t, task, h)
+	}
 	cmd := exec.Command(shell[0], shell[1:]...)
 	cmd.Stdin = strings.NewReader(Prelude + "( eval " + quote(task.Probe(h)) + " ) </dev/null\n")
 	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -49,14 +57,34 @@ func run(t *testing.T, shell []string, task Task, h inventory.Host) remote.Secti
 	return s
 }
 
+// interpret looks with the interpreter of the practice hosts.
+func interpret(t *testing.T, task Task, h inventory.Host) remote.Section {
+	t.Helper()
+	script, err := syntax.NewParser(syntax.Variant(syntax.LangPOSIX)).Parse(strings.NewReader(Prelude+task.Probe(h)), "look")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	r, err := interp.New(interp.StdIO(nil, &out, &errs), interp.Env(expand.ListEnviron("LC_ALL=C", "PATH="+os.Getenv("PATH"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := remote.Section{Name: task.Name}
+	if err := r.Run(t.Context(), script); err != nil {
+		s.Failure = err.Error()
+	}
+	s.Out, s.Err = out.String(), errs.String()
+	return s
+}
+
 var freeBlocks = regexp.MustCompile(`(\|\d+ \d+) \d+ (.*)`)
 
 // Every shell that hosts have says the same, and what it says is understood.
 func TestShellsAgree(t *testing.T) {
 	for _, task := range All {
 		first := ""
-		for _, shell := range testShells {
-			if _, err := exec.LookPath(shell[0]); err != nil {
+		for _, shell := range append(testShells, []string{"mvdan"}) {
+			if _, err := exec.LookPath(shell[0]); err != nil && shell[0] != "mvdan" {
 				t.Logf("%s is not here", shell[0])
 				continue
 			}

@@ -26,7 +26,7 @@ type proxyFacts struct {
 	assigns []assigns
 	apt     []aptLine
 	closed  []string // files of apt.conf.d that only root can read
-	noTool  bool // nothing here makes a bundle of certificates
+	noTool  bool     // nothing here makes a bundle of certificates
 }
 
 // assigns is a file of somebody else in which variables may be set.

@@ -11,9 +11,10 @@
 //	edit.go       single lines of files that belong to somebody else
 //	resources.go  CPUs, memory, disk
 //	proxy.go      the outbound proxy: its probe; proxywish.go as files spell it,
-//	              proxyfacts.go, proxyplan.go, proxygone.go what is taken away; trust.go certificates
-//	nfs.go        NFS mounts: probe and facts; nfsplan.go; fstab.go, mounts.go and
-//	              mountoptions.go what fstab and the kernel say
+//	              proxyfacts.go, proxyplan.go with proxyapt.go and proxyunits.go,
+//	              proxygone.go what is taken away, trust.go certificates
+//	nfs.go        NFS mounts: probe and facts; nfsplan.go, nfssteps.go;
+//	              fstab.go, mounts.go and mountoptions.go what fstab and the kernel say
 //
 // A new task is a file with a Task value in All, and cases in testdata; see
 // TestCases. Cases are recorded on real hosts.
