@@ -33,7 +33,7 @@ func (l *loader) hosts(d *declarations, inv *Inventory) {
 		loader: l,
 		top:    l.evaluateLevel(l.readLevel(d.top, settingsKinds), l.root),
 		roles:  l.levels("role", d.roles), groups: l.levels("group", d.groups),
-		merged: map[string]*Settings{}, at: map[string]*Host{}, named: map[string]hostPlace{},
+		merged: map[string]*Settings{}, named: map[string]hostPlace{},
 	}
 	if inv.Requirements = b.top.requirements; inv.Requirements == nil {
 		inv.Requirements = l.profile.find(l, DefaultProfile)
@@ -98,7 +98,6 @@ type hostBuilder struct {
 	merged        map[string]*Settings // by what applies: role, groups, own block
 	hosts         []Host
 	places        []*hostBlock // of hosts, by their position
-	at            map[string]*Host
 	named         map[string]hostPlace
 }
 
@@ -196,6 +195,9 @@ func (b *hostBuilder) expand(h *hostBlock) {
 		}
 		if head.address == "" {
 			head.address = n.name
+			if err := address(n.name); err != nil && h.attrs["address"] == nil {
+				b.errorf(h.block.LabelRanges[0], "Invalid address", "%s", sentence(fmt.Errorf("the name is the address, too, but %w; give the host an address = …", err)))
+			}
 		}
 		b.named[n.name] = hostPlace{len(b.hosts), h}
 		b.hosts = append(b.hosts, Host{Name: n.name, Address: head.address, Role: head.role, Groups: head.groups, Why: why, Settings: head.settings})

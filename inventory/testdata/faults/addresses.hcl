@@ -29,3 +29,7 @@ host "q" { address = null }
 host "r" { address = "NODE.example.com" }
 host "s" { address = "node.example.com." } # ERROR Two hosts at one address: The hosts "r" and "s" (addresses.hcl:29) both have the address node.example.com., port 22. Correct one of them.
 host "t" { address = "-oProxyCommand=x" } # ERROR Invalid address: "-oProxyCommand=x" is neither a host name nor an IP address.
+host "10.0.0.300" {} # ERROR Invalid address: The name is the address, too, but "10.0.0.300" is not an IP address; write four numbers up to 255, such as 10.0.1.5; give the host an address = ….
+host "10.0.0.30" {}
+host "a..b" { address = "10.0.0.31" }
+host "c..d" {} # ERROR Invalid address: The name is the address, too, but "c..d" is neither a host name nor an IP address; give the host an address = ….
