@@ -16,7 +16,7 @@ type batch struct {
 	limit   int           // bytes that one may print
 	room    *int          // bytes that all may print, still; nil: no matter
 	tail    bool          // over the limit the beginning is dropped, and nothing fails
-	gently  bool          // what is ended early gets a chance to tidy up
+	mercy   time.Duration // what is ended early has this long to tidy up, between TERM and KILL
 	spare   time.Duration // what the host's deadline, which is for the whole, has over the sum of the jobs'
 	patient time.Duration // what our own deadline of a job has over the job's
 
@@ -51,7 +51,7 @@ func (b *batch) run(ctx context.Context, c *Conn) error {
 		bare := c.lacksTimeout()
 		p, err := c.begin(ctx, func(pty bool) (string, []byte) {
 			script := b.script(mark, pty)
-			return shellLine(limit, len(script), pty, bare), []byte(script)
+			return b.shellLine(limit, len(script), pty, bare), []byte(script)
 		})
 		if err != nil {
 			return err
@@ -78,7 +78,7 @@ func (c *Conn) lacksTimeout() bool {
 
 // shellLine becomes a shell that reads a script from standard input, under the
 // host's own deadline.
-func shellLine(limit time.Duration, size int, pty, bare bool) string {
+func (b *batch) shellLine(limit time.Duration, size int, pty, bare bool) string {
 	if bare && !pty {
 		return "exec /bin/sh"
 	}
@@ -87,8 +87,8 @@ func shellLine(limit time.Duration, size int, pty, bare bool) string {
 		// be stopped for reading one; the hang-up ends it instead.
 		return "head -c " + strconv.Itoa(size) + " | /bin/sh"
 	}
-	return "if command -v timeout >/dev/null 2>&1; then exec timeout -k 5 " +
-		strconv.Itoa(seconds(limit)) + " /bin/sh; else exec /bin/sh; fi"
+	return "if command -v timeout >/dev/null 2>&1; then exec timeout -k " +
+		strconv.Itoa(seconds(max(b.mercy, 5*time.Second))) + " " + strconv.Itoa(seconds(limit)) + " /bin/sh; else exec /bin/sh; fi"
 }
 
 // script is what the host's shell reads. Its first words say which process
@@ -299,7 +299,7 @@ func (f *follower) ended(now int, e event) error {
 	if now < len(f.results) && f.results[now].begun {
 		// Its own children may go on in the group, and the shell that was to
 		// wait for them is no more.
-		f.conn.killGroup(f.group, f.born, f.gently, 10*time.Second)
+		f.conn.killGroup(f.group, f.born, f.mercy, 10*time.Second)
 		f.fail(now, "its shell ended early: "+e.cause).killed = (e.exit == 124 || e.exit == 137) && time.Since(f.started) > f.jobs[now].timeout-time.Second
 		return nil
 	}
@@ -323,23 +323,26 @@ func (f *follower) ended(now int, e event) error {
 
 // stop ends what still runs on the host.
 func (f *follower) stop(within time.Duration) {
-	f.conn.killGroup(f.group, f.born, f.gently, within)
+	f.conn.killGroup(f.group, f.born, f.mercy, within)
 	f.p.abandon()
 }
 
 // killGroup ends a process group on the host from a second exec: a signal
 // through the channel does not reach what sudo made root's. The group is left
 // alone when its leader is not the process it was.
-func (c *Conn) killGroup(group, born int, gently bool, within time.Duration) {
+func (c *Conn) killGroup(group, born int, mercy, within time.Duration) {
 	if group < 2 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	kill := fmt.Sprintf("kill -s KILL -- -%d", group)
-	gently = gently && !c.elevation().pty // whose hang-up would end the killer
-	if gently {
-		kill = fmt.Sprintf("kill -s TERM -- -%d; echo; sleep 2; kill -s KILL -- -%[1]d", group)
+	if c.elevation().pty {
+		mercy = 0 // the terminal's hang-up would end the killer
+	}
+	if mercy > 0 {
+		kill = fmt.Sprintf("kill -s TERM -- -%d; echo; n=0; while [ $n -lt %d ] && kill -s 0 -- -%[1]d; do sleep 1; n=$((n+1)); done; %[3]s",
+			group, seconds(mercy), kill)
 	}
 	p, err := c.beginLine(ctx, fmt.Sprintf(`s=; if [ -r /proc/%d/stat ]; then read -r %s s x </proc/%[1]d/stat; fi; `+
 		`case "$s" in ''|%[3]d) %[4]s;; esac 2>/dev/null`, group, upToStart, born, kill))
@@ -348,8 +351,8 @@ func (c *Conn) killGroup(group, born int, gently bool, within time.Duration) {
 	}
 	defer p.close()
 	for {
-		// Gently: its first word says that it goes on without us.
-		if e, err := p.next(ctx, nil); err != nil || e.fd == 0 || gently {
+		// With mercy its first word says that it goes on without us.
+		if e, err := p.next(ctx, nil); err != nil || e.fd == 0 || mercy > 0 {
 			return
 		}
 	}

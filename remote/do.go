@@ -37,12 +37,17 @@ func (c *Conn) Do(ctx context.Context, s Step) error {
 // shell runs a script as root, under the deadline on both ends, and returns
 // the end of its standard output.
 func (c *Conn) shell(ctx context.Context, title, script string, limit time.Duration) (string, error) {
+	return c.shellWithMercy(ctx, title, script, limit, 3*time.Second)
+}
+
+// shellWithMercy is for what must not be killed at once when it is ended early.
+func (c *Conn) shellWithMercy(ctx context.Context, title, script string, limit, mercy time.Duration) (string, error) {
 	b := &batch{
 		jobs:    []job{{script, limit}},
 		limit:   maxOutput,
 		tail:    true,
-		gently:  true,
-		patient: 7 * time.Second, // the host's own deadline comes first, and its -k 5
+		mercy:   mercy,
+		patient: max(mercy, 5*time.Second) + 2*time.Second, // the host's own deadline comes first, and its -k
 	}
 	if err := b.run(ctx, c); err != nil {
 		return "", fmt.Errorf("%s: %w", title, err)

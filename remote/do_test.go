@@ -182,7 +182,7 @@ func TestRunSaysHowItFailed(t *testing.T) {
 func noProcess(t *testing.T, s *sshd, words string) {
 	t.Helper()
 	var left []string
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		left = nil
 		for _, p := range s.processes(t) {
 			if strings.Contains(p, words) {

@@ -41,11 +41,11 @@
 //
 // Of stderr nothing before that second TOKEN counts. The line ends in one of
 //
-//	if command -v timeout >/dev/null 2>&1; then exec timeout -k 5 SECONDS /bin/sh; else exec /bin/sh; fi
+//	if command -v timeout >/dev/null 2>&1; then exec timeout -k MERCY SECONDS /bin/sh; else exec /bin/sh; fi
 //	umask 077; head -c BYTES >FILE; echo WORD $?       the rest of stdin is content, where SFTP is off
 //	for f in PATHS; do if [ -x "$f" ]; then …; exec timeout -k 5 SECONDS "$f"; …; fi; done
 //	                                                   the rest is the SFTP protocol, with an sftp-server under sudo
-//	s=; if [ -r /proc/…/stat ]; …; case "$s" in ''|START) kill -s KILL -- -GROUP;; esac 2>/dev/null
+//	s=; if [ -r /proc/…/stat ]; …; case "$s" in ''|START) kill …;; esac 2>/dev/null
 //	id -u                                              where sudo is not found
 //
 // In the first case, the common one, the rest of stdin is a script. It begins
@@ -62,7 +62,8 @@
 //
 // When a section hangs, floods, or the caller cancels, a second exec of the
 // same form kills the process group, with kill -s KILL -- -GROUP, if its leader
-// is still the process it was. When a connection is lost instead, the host's
+// is still the process it was; a step's group is sent TERM first, and has some
+// seconds to tidy up, a package manager two minutes. When a connection is lost instead, the host's
 // timeout ends the group.
 //
 // Where sudo insists on a terminal (requiretty) the same is done once more with

@@ -35,6 +35,15 @@ cat >/usr/local/sbin/zypper <<'E'
 #!/bin/sh
 echo "zypper $*" >>/run/state/log; exit 102
 E
+cat >/usr/local/sbin/dnf <<'E'
+#!/bin/sh
+echo "dnf $*" >>/run/state/log
+case " $* " in *" slow "*)
+	trap 'sleep 1; echo tidy >>/run/state/log; exit 1' TERM
+	touch /run/state/slow; sleep 4717 & wait ;;
+*" noisy "*) touch /run/state/noisy; until [ -e /run/state/lost ]; do sleep 0.05; done; echo out; echo err >&2; echo finished >>/run/state/log ;;
+esac
+E
 chmod 755 /usr/local/sbin/*
 `
 
@@ -61,6 +70,9 @@ func TestInstall(t *testing.T) {
 			t.Errorf("%s: %v\ngot  %s\nwant %s", c.name, err, log, c.want)
 		}
 	}
+	if log, err := install("dnf", "nfs-utils"); err != nil || log != "dnf -y --setopt=install_weak_deps=False install nfs-utils\n" {
+		t.Errorf("%v %s", err, log)
+	}
 	_, err := install("apt", "nosuch")
 	var failed *CommandError
 	if !errors.As(err, &failed) || failed.Exit != 100 || failed.Stderr != "E: Unable to locate package nosuch" {
@@ -71,6 +83,45 @@ func TestInstall(t *testing.T) {
 			t.Errorf("%q was installed: %s", bad, log)
 		}
 	}
+}
+
+// A package manager is never torn from its work: it may tidy up when it is
+// ended early, and goes on to its end when the connection is lost.
+func TestInstallIsNotTorn(t *testing.T) {
+	s := startSSHD(t, sshdOptions{setup: fakeApt})
+	appears := func(path string, words string) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			if data, err := os.ReadFile(s.path(path)); err == nil && strings.Contains(string(data), words) {
+				return
+			}
+		}
+		t.Errorf("no %q in %s", words, path)
+	}
+	install := func(ctx context.Context, conn *Conn, name string) <-chan error {
+		done := make(chan error, 1)
+		go func() {
+			done <- conn.Do(ctx, Step{Title: "install", Install: &Packages{Manager: "dnf", Names: []string{name}}})
+		}()
+		return done
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	conn := dial(t, newDialer(t), s.target(t, "ops"))
+	done := install(ctx, conn, "slow")
+	appears("/run/state/slow", "")
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	appears("/run/state/log", "tidy")
+	noProcess(t, s, "sleep 4717")
+
+	done = install(context.Background(), conn, "noisy")
+	appears("/run/state/noisy", "")
+	_ = conn.Close()
+	wantError(t, <-done, Session, "closed")
+	must(t, os.WriteFile(s.path("/run/state/lost"), nil, 0o644))
+	appears("/run/state/log", "finished")
 }
 
 // A reboot is done when the host answers with another boot id: the old sshd's

@@ -37,15 +37,29 @@ printf '%s\n' "$out"
 exit $s
 `
 
-const dnfScript = `$manager -y --setopt=install_weak_deps=False install "$@" 2>&1`
+const dnfScript = captured + `captured dnf -y --setopt=install_weak_deps=False install "$@"
+exit $s
+`
 
-const yumScript = `$manager -y install "$@" 2>&1`
+const yumScript = captured + `captured yum -y install "$@"
+exit $s
+`
+
+// captured runs a program so that it finishes its work although the connection
+// is lost: its output goes to the shell, and no pipe breaks under it.
+const captured = `
+captured() { out=$("$@" 2>&1); s=$?; printf '%s\n' "$out"; }
+`
+
+// managerMercy is how long a package manager that is ended early may take to
+// end what it is in the middle of. apt and rpm do so at a TERM; killed at once
+// they leave half a package.
+const managerMercy = 2 * time.Minute
 
 // zypper's 102 and 103 say that a reboot or a restart is advisable.
-const zypperScript = `
+const zypperScript = captured + `
 export ZYPP_LOCK_TIMEOUT=600
-zypper --non-interactive install --no-recommends "$@" 2>&1
-s=$?
+captured zypper --non-interactive install --no-recommends "$@"
 case $s in 102|103) s=0 ;; esac
 exit $s
 `
@@ -70,9 +84,9 @@ func (c *Conn) install(ctx context.Context, title string, p *Packages) error {
 	case "apt":
 		script += aptScript
 	case "dnf":
-		script += "manager=dnf\n" + dnfScript
+		script += dnfScript
 	case "yum":
-		script += "manager=yum\n" + yumScript
+		script += yumScript
 	case "zypper":
 		script += zypperScript
 	default:
@@ -81,7 +95,7 @@ func (c *Conn) install(ctx context.Context, title string, p *Packages) error {
 	limit := orDefault(p.Timeout, 15*time.Minute)
 	end := time.Now().Add(limit)
 	for {
-		_, err := c.shell(ctx, title, script, time.Until(end).Round(time.Second))
+		_, err := c.shellWithMercy(ctx, title, script, time.Until(end).Round(time.Second), managerMercy)
 		var failed *CommandError
 		if err == nil || !errors.As(err, &failed) || !lockHeld.MatchString(failed.Stderr) || time.Until(end) < 10*time.Second {
 			return err
