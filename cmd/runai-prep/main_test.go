@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -36,6 +37,7 @@ func TestScripts(t *testing.T) {
 			"lab":     startLab,
 			"machine": onMachine,
 			"code":    exitsWith,
+			"mute":    listenMute,
 		},
 	})
 }
@@ -93,4 +95,15 @@ func exitsWith(ts *testscript.TestScript, neg bool, args []string) {
 	if got != args[0] {
 		ts.Fatalf("exit code %s, want %s", got, args[0])
 	}
+}
+
+// listenMute opens a port that accepts connections and never says a word, as
+// hosts do that are out of memory; its number is in $MUTE.
+func listenMute(ts *testscript.TestScript, neg bool, args []string) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = listener.Close() })
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	ts.Check(err)
+	ts.Setenv("MUTE", port)
 }
