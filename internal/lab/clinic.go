@@ -64,17 +64,20 @@ func machineSpec(d distro, n int) spec {
 	return spec{distro: d, cpus: 16, memory: 67_108_864_000, disk: 500 << 30, user: "ops", address: fmt.Sprintf("10.77.1.%d", n%250+1)}
 }
 
-// healthy are n hosts with nothing wrong: the runtime is there, and what the
-// inventory wishes is not yet.
-func healthy(all map[string]distro, n int) []patient {
-	width := len(fmt.Sprint(n))
+// alike are n hosts of which none has anything of its own.
+func alike(all map[string]distro, n int, fresh bool) []patient {
+	width := max(2, len(fmt.Sprint(n)))
+	illness, infect := "healthy", readyByHand
+	if fresh {
+		illness, infect = "freshly installed", withRuntime
+	}
 	var list []patient
 	for i := range n {
 		d := all["debian-12"]
 		if i%2 == 1 {
 			d = all["ubuntu-22.04"]
 		}
-		list = append(list, patient{name: fmt.Sprintf("gpu-%0*d", max(width, 2), i+1), illness: "healthy", role: "gpu", spec: machineSpec(d, i), infect: withRuntime})
+		list = append(list, patient{name: fmt.Sprintf("gpu-%0*d", width, i+1), illness: illness, role: "gpu", spec: machineSpec(d, i), infect: infect})
 	}
 	return list
 }

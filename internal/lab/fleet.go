@@ -29,6 +29,9 @@ type Config struct {
 	// Hosts is how many healthy hosts to start. 0: the clinic, some twelve
 	// hosts of which each has an illness of its own.
 	Hosts int
+	// Fresh makes those hosts freshly installed ones, on which everything that
+	// the inventory wishes is still to be done.
+	Fresh bool
 	// Latency delays everything that the hosts send.
 	Latency time.Duration
 	// Seed makes the keys of two fleets alike. 0: nobody knows them.
@@ -66,7 +69,7 @@ func Start(ctx context.Context, config Config) (*Fleet, error) {
 	}
 	patients := clinic(all)
 	if config.Hosts > 0 {
-		patients = healthy(all, config.Hosts)
+		patients = alike(all, config.Hosts, config.Fresh)
 	}
 	client, err := config.signer("the client")
 	if err != nil {

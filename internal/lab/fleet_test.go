@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -258,6 +260,31 @@ func TestSealed(t *testing.T) {
 	}
 	if got, _ := m.Run("echo $$ $PPID"); strings.Contains(got, fmt.Sprint(os.Getpid())) {
 		t.Errorf("process ids: %q", got)
+	}
+}
+
+// Forwarding ends at the fleet: no practice host is a way to this machine.
+func TestForwarding(t *testing.T) {
+	real, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer real.Close()
+	dir := t.TempDir()
+	f := start(t, Config{Dir: dir, Hosts: 2})
+	c := mustDial(t, f, dir, "gpu-01")
+	if peer, err := c.Dial("tcp", real.Addr().String()); err == nil {
+		_ = peer.Close()
+		t.Error("it forwards to a port of this machine")
+	}
+	peer, err := c.Dial("tcp", f.Address("gpu-02"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	hello := make([]byte, 7)
+	if _, err := io.ReadFull(peer, hello); err != nil || string(hello) != "SSH-2.0" {
+		t.Errorf("the other machine says %q, %v", hello, err)
 	}
 }
 

@@ -11,9 +11,9 @@ func inventoryFor(dir string, patients []patient) string {
 	var b strings.Builder
 	sick := false
 	for _, p := range patients {
-		sick = sick || p.illness != "healthy"
+		sick = sick || p.illness != patients[0].illness
 	}
-	b.WriteString(inventoryHead(sick))
+	b.WriteString(inventoryHead(sick, patients[0].name))
 	fmt.Fprintf(&b, `ssh {
   user            = "ops"
   identity_file   = %q
@@ -52,9 +52,9 @@ func inventoryFor(dir string, patients []patient) string {
 
 func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
 
-func inventoryHead(sick bool) string {
+func inventoryHead(sick bool, first string) string {
 	if !sick {
-		return "# A practice fleet of runai-prep lab. Its hosts live in memory, and as long as\n# the lab runs.\n\n"
+		return "# A practice fleet of runai-prep lab. Its hosts live in memory, and as long as\n# the lab runs. To look around: ssh -F ssh_config " + first + "\n\n"
 	}
 	return `# A practice fleet of runai-prep lab: every host has an illness of its own, named
 # in the comment above it. The hosts live in memory, and as long as the lab

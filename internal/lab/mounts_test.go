@@ -8,7 +8,7 @@ import (
 // What a mount says and how it ends is read by people and by plans: these are
 // the words of util-linux 2.38 and nfs-utils 2.6, from their sources.
 func TestMount(t *testing.T) {
-	f := start(t, Config{Hosts: 1})
+	f := start(t, Config{Hosts: 1, Fresh: true})
 	m := f.Hosts[0]
 	for _, step := range []struct {
 		script, out string
@@ -46,7 +46,7 @@ func TestMount(t *testing.T) {
 // A running service has the environment of its last start, whatever is in its
 // files: that is what a plan must not be fooled by.
 func TestUnits(t *testing.T) {
-	f := start(t, Config{Hosts: 1})
+	f := start(t, Config{Hosts: 1, Fresh: true})
 	m := f.Hosts[0]
 	look := func() string {
 		out, _ := m.Run(`systemctl show -p NeedDaemonReload --value containerd
