@@ -40,7 +40,7 @@ func TestCancelLeavesNothingBehind(t *testing.T) {
 				if err := <-done; !errors.Is(err, context.Canceled) {
 					t.Errorf("%s: %v", name, err)
 				}
-				if took := time.Since(begun); took > 3*time.Second {
+				if took := time.Since(begun); took > 6*time.Second {
 					t.Errorf("%s took %v to end", name, took)
 				}
 				noProcess(t, s, "sleep 4714")
@@ -92,7 +92,7 @@ func TestFrozenPeerIsLost(t *testing.T) {
 			begun := time.Now()
 			_, err := conn.Look(context.Background(), "", []Probe{{Name: "x", Script: "true", Timeout: time.Hour}})
 			wantError(t, err, Session, c.words)
-			if took := time.Since(begun); took > 10*time.Second {
+			if took := time.Since(begun); took > 30*time.Second {
 				t.Errorf("took %v", took)
 			}
 		})

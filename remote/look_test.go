@@ -100,6 +100,24 @@ func TestHungSectionSpoilsItselfAlone(t *testing.T) {
 	noProcess(t, s, "sleep 4711")
 }
 
+func TestLookIsBoundedInAll(t *testing.T) {
+	s := startSSHD(t, sshdOptions{})
+	conn := dial(t, newDialer(t), s.target(t, "root"))
+	const size = 1_000_000
+	var probes []Probe
+	for range 11 {
+		probes = append(probes, Probe{Name: "big", Script: "head -c 1000000 /dev/zero | tr '\\0' x", Timeout: time.Minute})
+	}
+	sections, err := conn.Look(context.Background(), "", probes)
+	must(t, err)
+	for i, section := range sections {
+		whole := i < maxLook/size
+		if whole && (section.Failure != "" || len(section.Out) != size) || !whole && section.Failure != "output over 8 MiB in all" {
+			t.Errorf("%d: %d bytes, %q", i, len(section.Out), section.Failure)
+		}
+	}
+}
+
 func TestHostsWithoutAProperTimeout(t *testing.T) {
 	for name, setup := range map[string]string{
 		"none": "touch /run/none; mount --bind /run/none /usr/bin/timeout",
