@@ -103,7 +103,7 @@ func (l *loader) checkProxy(p *Proxy, layers []*layer) {
 	case !said(layers, "username") && !p.Password.IsZero():
 		l.errorf(top.rng, "Proxy without user name", "The proxy has a password but no user name. Add username = ….")
 	case p.Username != "" && !said(layers, "password"):
-		l.errorf(top.rng, "Proxy without password", "The proxy has a user name but no password. Add password = env(\"PROXY_PASSWORD\"), or leave the user name out.")
+		l.warnf(top.rng, "Proxy without password", "The proxy has a user name but no password, and so is asked with an empty one. Add password = env(\"PROXY_PASSWORD\"), or leave the user name out.")
 	}
 }
 

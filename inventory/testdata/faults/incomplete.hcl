@@ -6,7 +6,7 @@ role "b" {
   proxy { http_proxy = "http://p:3128" }
 }
 group "user" {
-  proxy { username = "u" } # ERROR Proxy without password: The proxy has a user name but no password. Add password = env("PROXY_PASSWORD"), or leave the user name out.
+  proxy { username = "u" } # WARNING Proxy without password: The proxy has a user name but no password, and so is asked with an empty one. Add password = env("PROXY_PASSWORD"), or leave the user name out.
 }
 group "password" {
   proxy { password = "canary-secret" } # ERROR Proxy without user name: The proxy has a password but no user name. Add username = ….
