@@ -69,7 +69,7 @@ func processes(t *testing.T, shell string, task Task, h inventory.Host) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer null.Close()
+	defer func() { _ = null.Close() }()
 
 	// Every ptrace request must come from the thread that started the child.
 	runtime.LockOSThread()
@@ -82,7 +82,7 @@ func processes(t *testing.T, shell string, task Task, h inventory.Host) int {
 	if err != nil {
 		t.Skipf("cannot trace a child here: %v", err)
 	}
-	defer p.Release() //nolint:errcheck // it has ended
+	defer func() { _ = p.Release() }()
 	var status syscall.WaitStatus
 	wait := func(pid int) (int, error) {
 		for {

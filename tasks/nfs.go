@@ -86,10 +86,11 @@ at() {
 	case $mounts in *" $1 "*) at=+$2 ;; *) at=-$2 at_line= ;; esac
 	case $at_line in *' - autofs '*) printf '@path %s\n!automount\n' "$2"; return 1 ;; esac
 }
+look_wait=3
 look_at() {
 	[ $# -gt 0 ] || return 0
 	echo @look
-	look_out=$(timeout -s KILL 3 sh -c '
+	look_out=$(timeout -s KILL "$look_wait" sh -c '
 for p; do
 	mounted=${p%"${p#?}"}
 	p=${p#?}
@@ -118,6 +119,7 @@ done
 	if [ -n "$look_out" ]; then printf '%s\n' "$look_out"; fi
 	[ "$look_exit" != 0 ] || return 0
 	echo "!exit $look_exit"
+	look_wait=1 # several paths of one dead server must not use up the time for all
 	look_hung=${look_out##*@path }
 	look_hung=${look_hung%%"$nl"*}
 	while [ $# -gt 0 ]; do

@@ -20,6 +20,12 @@ func (p *proxyPlan) apt() change {
 		c.Hint = "take that line out of " + over.path
 		return c
 	}
+	if line := p.aptUnclear(); line != "" {
+		c.State = Unknown
+		c.Have = fmt.Sprintf("%s is read last and says %s, which is not understood here", aptConfPath, masked(line))
+		c.Hint = `write it as Acquire::http::Proxy "URL"; or take it out`
+		return c
+	}
 	mode := fs.FileMode(0o644)
 	if p.w.credentials() {
 		mode = 0o600
@@ -50,6 +56,21 @@ func (p *proxyPlan) aptOverride() aptLine {
 		}
 	}
 	return aptLine{}
+}
+
+// aptUnclear is a line of apt.conf that may set a proxy in a form other than
+// the plain one: inside braces, or found by a program.
+func (p *proxyPlan) aptUnclear() string {
+	for line := range strings.Lines(p.f.files[aptConfPath].content) {
+		line = strings.TrimSpace(line)
+		lower := strings.ToLower(line)
+		_, _, plain := parseAptProxy(line)
+		if strings.Contains(lower, "proxy") && !plain && !strings.Contains(lower, "proxy::") &&
+			!strings.HasPrefix(line, "//") && !strings.HasPrefix(line, "#") {
+			return clip(line, 80)
+		}
+	}
+	return ""
 }
 
 func (w proxyWish) byScheme(scheme string) string {
