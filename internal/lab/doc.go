@@ -14,11 +14,17 @@
 //	server.go     its sshd; session.go one program over it; sftp.go its files
 //	shell.go      /bin/sh on the interpreter; rewrite.go what makes it dash;
 //	              builtins.go those that the interpreter lacks
-//	process.go    a running program; programs.go which there are, and where
+//	process.go    a running program; programs.go which there are, and where;
+//	              sudo.go how one becomes root's
 //	filesystem.go the tree, node.go its nodes, file.go open files
-//	image.go      the disk of a fresh host; kernel.go its /proc and /sys; distro.go per distribution
+//	image.go      the disk of a fresh host; kernel.go its /proc and /sys,
+//	              proc.go /proc/PID; distro.go per distribution
 //	mounts.go, units.go, packages.go
 //	              fstab and NFS, systemd, apt and dpkg
+//
+// testdata/fidelity holds scripts that must print the same under a real dash
+// with real coreutils and on a practice host: whoever adds a program adds
+// lines there.
 //
 // What is imitated is what our scripts use, down to messages and exit
 // statuses. A program or an option that is not there fails as on a host that

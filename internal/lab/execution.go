@@ -86,8 +86,7 @@ func env(p *process) int {
 		}
 		args = args[1:]
 	}
-	p.env = vars
-	for _, v := range p.environ() {
+	for _, v := range environ(vars) {
 		p.println(v)
 	}
 	return 0
@@ -156,7 +155,7 @@ func timeout(p *process) int {
 		}
 	}
 	if !isSet(set, "-f", "--foreground") {
-		p.group = p.pid
+		p.machine.lead(p)
 	}
 	ctx, cancel := p.ctx, context.CancelFunc(func() {})
 	if limit > 0 {

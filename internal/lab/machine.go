@@ -177,7 +177,8 @@ func uuid() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-func (m *Machine) register(p *process) {
+// allot gives a process its id, before anybody can see it.
+func (m *Machine) allot(p *process) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.lastPID++; m.lastPID >= 1<<22 {
@@ -187,7 +188,21 @@ func (m *Machine) register(p *process) {
 	if p.group == 0 {
 		p.group = p.pid
 	}
+}
+
+// register puts a process into the table, where others see it: from now on
+// only its group changes, under the lock.
+func (m *Machine) register(p *process) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.procs[p.pid] = p
+}
+
+// lead makes a process the leader of a group of its own.
+func (m *Machine) lead(p *process) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p.group = p.pid
 }
 
 func (m *Machine) unregister(p *process) {
@@ -207,6 +222,7 @@ func (m *Machine) process(pid int) *process {
 func (m *Machine) addJob(p *process) {
 	p.done = make(chan struct{})
 	p.session.jobs.Add(1)
+	m.register(p)
 }
 
 // job is a background job that is still alive.
@@ -356,6 +372,7 @@ func (m *Machine) Run(script string) (string, int) {
 	defer p.session.leave()
 	defer p.exit()
 	p.args = []string{"sh", "-c", script}
+	m.register(p)
 	status := sh(p)
 	if s, killed := killedBy(p.ctx); killed {
 		status = 128 + s.number
@@ -363,7 +380,8 @@ func (m *Machine) Run(script string) (string, int) {
 	return out.String(), status
 }
 
-// login makes the process of a user who has just come in.
+// login makes the process of a user who has just come in. It is for the caller
+// to register it, once it knows its program.
 func (m *Machine) login(c cred, user string, in io.Reader, out, errs io.Writer) *process {
 	ctx, cancel := context.WithCancel(m.life())
 	home := "/root"
@@ -379,7 +397,7 @@ func (m *Machine) login(c cred, user string, in io.Reader, out, errs io.Writer) 
 	p.session.jobs.Store(1)
 	p.ctx, p.kill = context.WithCancelCause(ctx)
 	p.become(c)
-	m.register(p)
+	m.allot(p)
 	return p
 }
 

@@ -27,7 +27,9 @@ func (m *Machine) procDir(name string) *node {
 	}
 	seen := procSeen{pid: pid, parent: 1, group: pid, dir: "/", exe: "/usr/bin/sh"}
 	if p := m.process(pid); p != nil {
+		m.mu.Lock()
 		seen.parent, seen.group, seen.uid, seen.dir = p.ppid, p.group, p.cred.uid, p.dir
+		m.mu.Unlock()
 		seen.args, seen.environ = p.args, strings.Join(p.environ(), "\x00")+"\x00"
 	} else if u := m.unitOf(pid); u != nil {
 		seen.args, seen.exe = []string{"/usr/bin/" + strings.TrimSuffix(u.name, ".service")}, "/usr/bin/"+strings.TrimSuffix(u.name, ".service")
@@ -65,9 +67,10 @@ type procSeen struct {
 func (s procSeen) node(m *Machine) *node {
 	comm := path.Base(s.args[0])
 	ino := uint64(s.pid) << 8
+	booted := m.bootTime()
 	add := func(to *node, name string, n node) *node {
 		ino++
-		n.ino, n.mtime, n.uid, n.gid = ino, m.booted, s.uid, s.uid
+		n.ino, n.mtime, n.uid, n.gid = ino, booted, s.uid, s.uid
 		if n.mode.IsDir() {
 			n.kids, n.show = map[string]*node{}, aDirectory
 		}

@@ -73,13 +73,14 @@ func findSignal(name string) (signal, bool) {
 	return signal{}, name == "0"
 }
 
-// child makes a process of the same user, group and session.
+// child makes a process of the same user, group and session. Others see it
+// when it starts.
 func (p *process) child(ctx context.Context, args []string) *process {
 	c := &process{machine: p.machine, session: p.session, ppid: p.pid, group: p.group, cred: p.cred, args: args,
 		env: p.env, dir: p.dir, umask: p.umask, stdin: p.stdin, stdout: p.stdout, stderr: p.stderr}
 	c.ctx, c.kill = context.WithCancelCause(ctx)
 	c.become(p.cred)
-	p.machine.register(c)
+	p.machine.allot(c)
 	return c
 }
 
@@ -124,9 +125,11 @@ func killedBy(ctx context.Context) (signal, bool) {
 
 func (p *process) getenv(name string) string { return p.env[name] }
 
-func (p *process) environ() []string {
+func (p *process) environ() []string { return environ(p.env) }
+
+func environ(vars map[string]string) []string {
 	var list []string
-	for name, value := range p.env {
+	for name, value := range vars {
 		list = append(list, name+"="+value)
 	}
 	slices.Sort(list)

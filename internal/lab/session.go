@@ -37,20 +37,23 @@ func (s *server) session(conn *ssh.ServerConn, ch ssh.Channel, requests <-chan *
 	start := func(name, script string) {
 		p, finish := s.program(conn, ch, terminal, name, env)
 		running, done = p, make(chan struct{})
+		switch name {
+		case "sftp":
+			p.args = []string{"sftp-server"}
+		case "shell":
+			p.args = []string{"bash"}
+		default:
+			p.args = []string{"bash", "-c", script}
+		}
+		s.machine.register(p)
 		go func() {
 			defer close(done)
 			switch {
 			case name == "sftp":
-				p.args = []string{"sftp-server"}
 				finish(sftpServer(p))
 			case name == "shell" && terminal:
-				p.args, p.stdin = []string{"-bash"}, nil
 				finish(interactive(p, ch))
-			case name == "shell":
-				p.args = []string{"bash"}
-				finish(sh(p))
 			default:
-				p.args = []string{"bash", "-c", script}
 				finish(sh(p))
 			}
 		}()

@@ -316,6 +316,7 @@ func (s *shell) exec(ctx context.Context, args []string) error {
 
 // start finds the program that args name and runs it in this process.
 func (p *process) start(complain func(string, ...any)) int {
+	p.machine.register(p)
 	name := p.args[0]
 	search, ok := p.env["PATH"]
 	if !ok {
