@@ -56,7 +56,6 @@ type sshd struct {
 	port    int
 	pid     int    // of its init, as seen from here
 	dir     string // its own folder, readable for all
-	keys    map[string]ssh.Signer
 	hostKey ssh.PublicKey // of type ed25519
 	log     *syncBuffer
 	stop    func() // ends it, and everything that runs on it
