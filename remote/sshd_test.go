@@ -54,8 +54,8 @@ var users = []struct {
 // touches the machine, and nothing of it outlives the test.
 type sshd struct {
 	port    int
-	pid     int    // of its init, as seen from here
-	dir     string // its own folder, readable for all
+	pid     int           // of its init, as seen from here
+	dir     string        // its own folder, readable for all
 	hostKey ssh.PublicKey // of type ed25519
 	log     *syncBuffer
 	stop    func() // ends it, and everything that runs on it
