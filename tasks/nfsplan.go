@@ -62,12 +62,17 @@ func (p *nfsPlan) mount(m inventory.Mount) change {
 	if fresh && !p.unmountFirst(m, now, &c) {
 		return c
 	}
-	if !fresh && !isNew {
+	// Without mount.nfs what is mounted now is not mounted at the next boot.
+	unhelped := !p.helper
+	if !fresh && !isNew && !unhelped {
 		return c
 	}
 	c.State = Pending
 	var steps []remote.Step
-	if fresh && !p.helper {
+	if unhelped {
+		if !fresh {
+			c.Have += ", but mount.nfs is missing"
+		}
 		p.helper = true
 		steps = append(steps, install(p.f.Manager, nfsPackage(p.f.Manager)))
 	}
