@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/runai-prep/runai-prep/internal/report"
@@ -20,9 +21,11 @@ var errReboot = errors.New("a reboot is needed and not allowed (--reboot never)"
 
 // change runs the steps of v's pending findings, in order, and looks again.
 //
-// A finding whose step fails ends there; the findings after it go on, for they
-// are other wishes, and a step whose ground has shifted refuses by itself (a
-// file that is not as planned is not written). A lost connection ends all.
+// A command that fails ends its finding, and the findings after it go on: they
+// are other wishes, and one dead server must not keep every other mount away. A
+// file that cannot be written or a package that cannot be installed ends its
+// task: later findings were planned as if it were there, and what the ledger
+// does not hold would never be removed again. A lost connection ends all.
 func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 	defer v.hangUp()
 	plan := v.pending()
@@ -41,15 +44,23 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 	start := time.Now()
 	outcome := make([]error, len(plan))
 	var lost error
+	ended := map[string]error{} // by task
 	for i, p := range plan {
-		if lost == nil {
-			outcome[i] = f.steps(ctx, v, p, o)
+		switch {
+		case lost != nil:
+			outcome[i] = fmt.Errorf("not started: %w", lost)
+		case ended[p.task] != nil:
+			outcome[i] = fmt.Errorf("not started: %w", ended[p.task])
+		default:
+			var shared bool
+			shared, outcome[i] = f.steps(ctx, v, p, o)
 			var at *remote.Error
 			if errors.As(outcome[i], &at) || ctx.Err() != nil {
 				lost = outcome[i]
 			}
-		} else {
-			outcome[i] = fmt.Errorf("not started: %w", lost)
+			if shared {
+				ended[p.task] = outcome[i]
+			}
 		}
 		if errors.Is(outcome[i], errReboot) {
 			v.rebootPending = true
@@ -75,14 +86,15 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 	v.applied = proved(v.Looks, plan, outcome)
 }
 
-// steps carries out one finding.
-func (f *Fleet) steps(ctx context.Context, v *Visit, p planned, o ApplyOptions) error {
+// steps carries out one finding. An error is shared where the findings after
+// this one build on what failed.
+func (f *Fleet) steps(ctx context.Context, v *Visit, p planned, o ApplyOptions) (shared bool, err error) {
 	for _, s := range p.Steps {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("%s: not started: %w", s.Title, context.Cause(ctx))
+		if ctx.Err() != nil {
+			return false, fmt.Errorf("%s: not started: %w", s.Title, context.Cause(ctx))
 		}
 		if s.Reboot != nil && !o.Reboot {
-			return errReboot
+			return false, errReboot
 		}
 		f.event(v, s.Title)
 		began := time.Now()
@@ -96,10 +108,18 @@ func (f *Fleet) steps(ctx context.Context, v *Visit, p planned, o ApplyOptions) 
 		f.log().Info("step", "host", v.Host.Name, "task", p.task, "subject", p.Subject,
 			"step", s.Title, "elapsed", time.Since(began).Round(time.Millisecond), "error", err)
 		if err != nil {
-			return fmt.Errorf("%s: %w", s.Title, cause(ctx, err))
+			return s.Run == nil && s.Reboot == nil, stepError(s, cause(ctx, err))
 		}
 	}
-	return nil
+	return false, nil
+}
+
+// stepError names the step, unless the error does already.
+func stepError(s remote.Step, err error) error {
+	if strings.HasPrefix(err.Error(), s.Title) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", s.Title, err)
 }
 
 type key struct{ task, subject string }

@@ -273,10 +273,10 @@ func (v *Visit) Report() report.Host {
 		}
 	}
 	switch {
-	case v.Err != nil && v.applied == nil:
-		h.Status = report.Unreachable
 	case v.refused:
 		h.Status = report.Failed
+	case v.Err != nil && v.applied == nil:
+		h.Status = report.Unreachable
 	}
 	if v.Err != nil {
 		h.Error = v.Err.Error()

@@ -55,6 +55,9 @@ func (r *replay) Look(_ context.Context, _ string, probes []remote.Probe) ([]rem
 func (r *replay) Do(_ context.Context, s remote.Step) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if s.Run != nil {
+		return r.broken[s.Run.Script]
+	}
 	if err := r.broken[s.Write.Path]; err != nil {
 		return err
 	}
@@ -147,7 +150,7 @@ func TestApplyIsBelievedOnlyWhatTheSecondLookShows(t *testing.T) {
 		"a-settled /x ok", "a-settled /y ok",
 		"b-fixable /x fixed", "b-fixable /y ok",
 		"c-fails /x failed: write /x: read-only file system",
-		"c-fails /y fixed", // another wish: one failure does not stop it
+		"c-fails /y failed: not started: write /x: read-only file system", // it may build on the first
 		"d-lies /x failed: every step succeeded, but the host still has: bad", "d-lies /y ok",
 		"e-dies /x unknown: the steps were done, but could not be proved: session: connection lost", "e-dies /y ok",
 		"e-dies: session: connection lost",
@@ -205,8 +208,8 @@ func TestAHostThatChangedSinceItsPlanIsLeftAlone(t *testing.T) {
 	visits := f.Look(t.Context(), list, false) // not kept: apply connects and looks anew
 	r.files["/y"] = "bad"
 	f.Apply(t.Context(), visits, ApplyOptions{})
-	if got := visits[0].Report().Error; !strings.Contains(got, "changed since the plan") {
-		t.Errorf("error %q", got)
+	if got := visits[0].Report(); !strings.Contains(got.Error, "changed since the plan") || got.Status != report.Failed {
+		t.Errorf("status %s, error %q", got.Status, got.Error)
 	}
 	if r.files["/x"] != "bad" {
 		t.Error("a step of a stale plan was run")
@@ -271,5 +274,25 @@ func TestASilentProbeIsUnknown(t *testing.T) {
 		if len(l.Findings) != 1 || l.Findings[0].State != tasks.Unknown {
 			t.Errorf("%s: %+v, want one unknown finding", name, l.Findings)
 		}
+	}
+}
+
+// A command is one wish's own: a server that is down keeps no other mount away.
+func TestACommandThatFailsEndsItsFindingAlone(t *testing.T) {
+	task := want("/x", "/y")
+	plan := task.Plan
+	task.Plan = func(h inventory.Host, f tasks.Facts) []tasks.Finding {
+		found := plan(h, f)
+		if found[0].State == tasks.Pending {
+			found[0].Steps = append([]remote.Step{{Title: "mount", Run: &remote.Command{Script: "mount"}}}, found[0].Steps...)
+		}
+		return found
+	}
+	r := &replay{files: map[string]string{"/x": "bad", "/y": "bad"}, broken: map[string]error{"mount": errors.New("no route to host")}}
+	f, list := fleetOf(map[string]*replay{"h": r}, task)
+	visits := f.Look(t.Context(), list, true)
+	f.Apply(t.Context(), visits, ApplyOptions{})
+	if diff := cmp.Diff([]string{"h /x failed: mount: no route to host", "h /y fixed"}, states(Reports(visits))); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
 	}
 }
