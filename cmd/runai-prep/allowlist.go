@@ -31,7 +31,7 @@ func (a *app) allowlist() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "allowlist INVENTORY",
 		Short: "Print the outbound endpoints that the hosts need, for whoever owns the firewall",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneInventory,
 		RunE: func(_ *cobra.Command, args []string) error {
 			write, ok := map[string]func([]allowed) error{
 				"table": a.allowTable, "csv": a.allowCSV, "json": a.allowJSON,

@@ -27,13 +27,13 @@ func (a *app) apply() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "apply INVENTORY|PLANFILE",
 		Short: "Show the plan, ask, carry it out, and look again to prove it",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneInventory,
 		RunE: func(c *cobra.Command, args []string) error {
 			options, err := f.options(a.hard)
 			if err != nil {
 				return err
 			}
-			if !f.yes && !isTerminal(a.stdin) {
+			if !f.yes && !(isTerminal(a.stdin) && isTerminal(a.stderr)) {
 				return errors.New("apply asks before it changes anything, and there is no terminal to ask at: add -y (--yes), or use plan to look only")
 			}
 			return a.runApply(c.Context(), args[0], f.yes, options)
@@ -69,6 +69,9 @@ func (f applyFlags) options(hard context.Context) (fleet.ApplyOptions, error) {
 		if *share.into, err = fleet.ParseShare(share.text); err != nil {
 			return o, fmt.Errorf("%s: %w", flag, err)
 		}
+	}
+	if o.Batch.Set && o.Batch.N == 0 {
+		return o, errors.New("--batch 0: at least one host at a time")
 	}
 	return o, nil
 }
@@ -113,15 +116,12 @@ func (a *app) runApply(ctx context.Context, path string, yes bool, o fleet.Apply
 	}
 	planned := e.conclude(ctx, visits)
 	planned.Command = "plan"
-	if err := a.text(shown, planned); err != nil {
+	preview := report.TextOptions{Color: a.colour(shown), Width: a.width(shown), Verbose: a.common.verbose, Preview: true}
+	if err := report.Text(shown, planned, preview); err != nil {
 		return err
 	}
 	if !yes {
-		ok, err := a.confirm(ctx, "Carry out this plan? Only \"yes\" does it: ")
-		if err != nil {
-			return err
-		}
-		if !ok {
+		if !a.confirm(ctx, "Carry out this plan? Only \"yes\" does it: ") {
 			fmt.Fprintln(a.stderr, "Nothing was changed.")
 			return a.concluded(ctx, e, visits)
 		}
@@ -140,29 +140,14 @@ func (a *app) usePlan(p fleet.SavedPlan) error {
 	return nil
 }
 
-// concluded writes the result of apply and remembers it.
+// concluded delivers the result of apply and remembers it, for @failed.
 func (a *app) concluded(ctx context.Context, e *expedition, visits []*fleet.Visit) error {
 	r := e.conclude(ctx, visits)
-	if err := a.write(r); err != nil {
-		return err
-	}
-	if err := a.remember(r); err != nil {
-		return err
-	}
-	return exit(r)
+	return a.deliver(r, func() error { return e.state.Save(fleet.Any, r) })
 }
 
-// remember saves r for @failed and the next check.
-func (a *app) remember(r report.Result) error {
-	state, err := fleet.OpenState(a.common.state)
-	if err != nil {
-		return err
-	}
-	return state.Save(fleet.Any, r)
-}
-
-// confirm asks on stderr; anything but "yes" is no.
-func (a *app) confirm(ctx context.Context, question string) (bool, error) {
+// confirm asks on stderr; anything but "yes" is no, and so is Ctrl-C.
+func (a *app) confirm(ctx context.Context, question string) bool {
 	fmt.Fprint(a.stderr, "\n", question)
 	answer := make(chan string, 1)
 	go func() { // a read of a terminal cannot be cancelled; it ends with the program
@@ -174,9 +159,9 @@ func (a *app) confirm(ctx context.Context, question string) (bool, error) {
 	}()
 	select {
 	case text := <-answer:
-		return text == "yes", nil
+		return text == "yes"
 	case <-ctx.Done():
 		fmt.Fprintln(a.stderr)
-		return false, interrupted
+		return false
 	}
 }

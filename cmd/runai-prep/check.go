@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -20,48 +22,42 @@ func (a *app) check() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check INVENTORY",
 		Short: "Report drift, and what of it is new since the last check; for cron: never asks, changes nothing on hosts",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneInventory,
 		RunE: func(c *cobra.Command, args []string) error {
-			state, err := fleet.OpenState(a.common.state)
-			if err != nil {
-				return err
-			}
 			e, err := a.prepare("check", args[0])
 			if err != nil {
 				return err
 			}
-			last, err := state.Last(e.inv.Path, "check")
+			last, err := e.state.Last(e.inv.Path, "check")
 			if err != nil {
-				return err
+				// A check from cron that looks at nothing because of what it
+				// remembers would be the worse failure.
+				fmt.Fprintf(a.stderr, "runai-prep: %v; going on as if this were the first check\n", err)
 			}
 			r := e.conclude(c.Context(), a.look(c.Context(), e, false))
-			report.Compare(last, &r)
-			if err := a.write(r); err != nil {
-				return err
-			}
 			if c.Context().Err() != nil {
-				return exit(r) // half a check is nothing to compare the next with
+				return a.deliver(r) // half a check is nothing to compare with
 			}
-			if metrics != "" {
-				if err := report.WriteMetrics(metrics, r); err != nil {
-					return fmt.Errorf("write the metrics: %w", err)
-				}
-			}
-			if notify != "" && r.HasNew() {
-				if err := post(c.Context(), notify, r); err != nil {
-					return fmt.Errorf("notify: %w", err)
-				}
-			}
-			kept := report.Remember(last, &r, func(name string) bool {
-				return slices.ContainsFunc(e.inv.Hosts, func(h inventory.Host) bool { return h.Name == name })
-			})
-			if err := state.Save("check", *kept); err != nil {
-				return err
-			}
-			if err := state.Save(fleet.Any, r); err != nil {
-				return err
-			}
-			return exit(r)
+			report.Compare(last, &r)
+			return a.deliver(r,
+				func() error {
+					if metrics == "" {
+						return nil
+					}
+					return wrap("write the metrics", report.WriteMetrics(metrics, r))
+				},
+				func() error {
+					if notify == "" || !r.HasNew() {
+						return nil
+					}
+					return wrap("notify", post(c.Context(), notify, r))
+				},
+				func() error {
+					kept := report.Remember(last, &r, func(name string) bool {
+						return slices.ContainsFunc(e.inv.Hosts, func(h inventory.Host) bool { return h.Name == name })
+					})
+					return errors.Join(e.state.Save("check", *kept), e.state.Save(fleet.Any, r))
+				})
 		},
 	}
 	a.fleetFlags(c)
@@ -71,26 +67,37 @@ func (a *app) check() *cobra.Command {
 	return c
 }
 
-// post sends the JSON result to a webhook.
-func post(ctx context.Context, url string, r report.Result) error {
+func wrap(action string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", action, err)
+}
+
+// post sends the JSON result to a webhook. Its errors name the server alone: the
+// rest of a webhook's address is as good as a password.
+func post(ctx context.Context, hook string, r report.Result) error {
 	var body bytes.Buffer
 	if err := report.JSON(&body, r); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, &body)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, hook, &body)
 	if err != nil {
-		return err
+		return errors.New("the address of --notify is not a URL")
 	}
 	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+			err = wrapped.Err
+		}
+		return fmt.Errorf("%s: %w", request.URL.Host, err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode >= 300 {
-		return fmt.Errorf("%s answered %s", request.URL.Redacted(), response.Status)
+		return fmt.Errorf("%s answered %s", request.URL.Host, response.Status)
 	}
 	return nil
 }

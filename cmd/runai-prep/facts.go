@@ -12,7 +12,7 @@ func (a *app) facts() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "facts INVENTORY",
 		Short: "Show what was seen on each host",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneInventory,
 		RunE: func(c *cobra.Command, args []string) error {
 			if a.common.output != "text" && a.common.output != "json" {
 				return fmt.Errorf("-o %s: facts are shown as text or json", a.common.output)

@@ -12,14 +12,15 @@ import (
 
 var errInterrupted = errors.New("interrupted")
 
-// interruptible returns a context that the first Ctrl-C (or SIGTERM) ends, and
+// interruptible returns a context that the first Ctrl-C (SIGTERM, or SIGHUP of a
+// terminal that went away) ends, and
 // one that only the second ends: package managers at work on a host are given
 // that one.
 func interruptible(parent context.Context, stderr io.Writer) (soft, hard context.Context, stop func()) {
 	soft, cancelSoft := context.WithCancelCause(parent)
 	hard, cancelHard := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan struct{})
 	go func() {
 		for n := 0; ; n++ {
@@ -29,7 +30,7 @@ func interruptible(parent context.Context, stderr io.Writer) (soft, hard context
 			case <-signals:
 			}
 			if n == 0 {
-				fmt.Fprintln(stderr, "interrupted: stopping; a package manager at work is let finish (Ctrl-C again cuts it off too)")
+				fmt.Fprintln(stderr, "interrupted: stopping (once more: at once, whatever is being installed)")
 				cancelSoft(errInterrupted)
 			} else {
 				cancelHard(errInterrupted)

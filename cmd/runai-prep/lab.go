@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,9 @@ FOLDER, and lab ends with its exit code.`,
 			var command []string
 			if at := c.ArgsLenAtDash(); at >= 0 {
 				args, command = args[:at], args[at:]
+			}
+			if hosts < 0 {
+				return fmt.Errorf("--hosts %d: not a number of hosts", hosts)
 			}
 			folder := "runai-prep-lab"
 			switch {
@@ -76,8 +80,15 @@ func (a *app) inLab(c *cobra.Command, folder string, command []string) error {
 	child.WaitDelay = 10 * time.Second
 	err = child.Run()
 	var failed *exec.ExitError
-	if errors.As(err, &failed) && failed.ExitCode() > 0 {
+	switch {
+	case c.Context().Err() != nil:
+		return interrupted
+	case errors.As(err, &failed) && failed.ExitCode() > 0:
 		return exitCode(failed.ExitCode())
+	case errors.As(err, &failed): // ended by a signal, as a shell says it
+		if status, ok := failed.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			return exitCode(128 + int(status.Signal()))
+		}
 	}
 	return err
 }

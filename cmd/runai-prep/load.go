@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
@@ -15,6 +16,9 @@ import (
 // load reads the inventory and prints its diagnostics; with an error among
 // them, the command ends.
 func (a *app) load(path string) (*inventory.Inventory, error) {
+	if _, err := fleet.ReadPlan(path); err == nil {
+		return nil, fmt.Errorf("%s is a saved plan, not an inventory: runai-prep apply %s carries it out", path, path)
+	}
 	inv, diags := inventory.Load(path, inventory.Options{
 		Vars:      a.common.vars,
 		VarFiles:  a.common.varFiles,
@@ -47,23 +51,33 @@ func (a *app) diagnose(inv *inventory.Inventory, diags hcl.Diagnostics) error {
 // hosts are those of the inventory that --limit leaves.
 func (a *app) hosts(inv *inventory.Inventory) ([]inventory.Host, error) {
 	var patterns []string
+	failed, notFailed := false, false
 	for _, p := range a.common.limit {
-		if p != "@failed" && p != "!@failed" {
+		switch p {
+		case "@failed":
+			failed = true
+		case "!@failed":
+			notFailed = true
+		default:
 			patterns = append(patterns, p)
-			continue
-		}
-		names, err := a.failedLast(inv.Path)
-		if err != nil {
-			return nil, err
-		}
-		for _, n := range names {
-			if p[0] == '!' {
-				n = "!" + n
-			}
-			patterns = append(patterns, n)
 		}
 	}
-	return inventory.Select(inv.Hosts, patterns)
+	if !failed && !notFailed {
+		return inventory.Select(inv.Hosts, patterns)
+	}
+	names, err := a.failedLast(inv.Path)
+	if err != nil {
+		return nil, err
+	}
+	// By exact name: a host may be called as its role is, and one that has left
+	// the inventory is no fault.
+	hosts := slices.DeleteFunc(slices.Clone(inv.Hosts), func(h inventory.Host) bool {
+		return slices.Contains(names, h.Name) != failed
+	})
+	if len(hosts) == 0 {
+		return nil, errors.New("--limit @failed: the last run leaves no host to choose")
+	}
+	return inventory.Select(hosts, patterns)
 }
 
 // failedLast names the hosts that the last run did not leave settled.
@@ -84,9 +98,6 @@ func (a *app) failedLast(path string) ([]string, error) {
 		if h.Status != "settled" {
 			names = append(names, h.Name)
 		}
-	}
-	if len(names) == 0 {
-		return nil, fmt.Errorf("--limit @failed: the last %s left every host settled", last.Command)
 	}
 	return names, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -37,26 +38,63 @@ func (a *app) checkOutputs() error {
 		if !ok || path == "" || formats[format] == nil {
 			return fmt.Errorf("--output-file %s: it is FORMAT=FILE, and the formats are %s", f, formatNames)
 		}
+		if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+			return fmt.Errorf("--output-file %s: there is no folder %s", f, filepath.Dir(path))
+		}
 	}
 	return nil
 }
 
-// write puts the result on stdout, and into every --output-file.
-func (a *app) write(r report.Result) error {
+// deliver ends a command: the result on stdout and in every --output-file, and
+// what follows from it. Nothing of that keeps another part from being done, and
+// the exit code is the largest that applies.
+func (a *app) deliver(r report.Result, then ...func() error) error {
+	faults := []error{a.print(r)}
 	for _, f := range a.common.outputFiles {
 		format, path, _ := strings.Cut(f, "=")
 		var content bytes.Buffer
-		if err := formats[format](&content, r); err != nil {
-			return fmt.Errorf("write %s: %w", path, err)
+		err := formats[format](&content, r)
+		if err == nil {
+			err = replaceFile(path, content.Bytes(), 0o644)
 		}
-		if err := renameio.WriteFile(path, content.Bytes(), 0o644); err != nil {
-			return fmt.Errorf("write %s: %w", path, err)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("write %s: %w", path, err))
 		}
 	}
+	for _, f := range then {
+		faults = append(faults, f())
+	}
+	code := r.ExitCode
+	for _, err := range faults {
+		if err != nil {
+			fmt.Fprintf(a.stderr, "runai-prep: %v\n", err)
+			code = max(code, report.ExitUsage)
+		}
+	}
+	if code != 0 {
+		return exitCode(code)
+	}
+	return nil
+}
+
+// print writes the result to stdout in the form of --output.
+func (a *app) print(r report.Result) error {
 	if a.common.output == "text" {
 		return a.text(a.stdout, r)
 	}
 	return formats[a.common.output](a.stdout, r)
+}
+
+// replaceFile writes a file whole or not at all. A link is followed, and what is
+// no file (a pipe, /dev/null) is written to, not replaced.
+func replaceFile(path string, content []byte, mode os.FileMode) error {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(path, content, mode)
+	}
+	return renameio.WriteFile(path, content, mode)
 }
 
 // text writes the result for a person.

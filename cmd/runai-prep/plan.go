@@ -17,23 +17,19 @@ func (a *app) plan() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan INVENTORY",
 		Short: "Look at the hosts and say what apply would do, and why; nothing is changed, anywhere",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneInventory,
 		RunE: func(c *cobra.Command, args []string) error {
 			e, err := a.prepare("plan", args[0])
 			if err != nil {
 				return err
 			}
 			visits := a.look(c.Context(), e, false)
-			r := e.conclude(c.Context(), visits)
-			if err := a.write(r); err != nil {
-				return err
-			}
-			if savePlan != "" && c.Context().Err() == nil {
-				if err := a.savePlan(savePlan, e, visits); err != nil {
-					return err
+			return a.deliver(e.conclude(c.Context(), visits), func() error {
+				if savePlan == "" || c.Context().Err() != nil {
+					return nil
 				}
-			}
-			return exit(r)
+				return a.savePlan(savePlan, e, visits)
+			})
 		},
 	}
 	a.fleetFlags(c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -24,7 +25,7 @@ func (a *app) look(ctx context.Context, e *expedition, keep bool) []*fleet.Visit
 // watch shows what the fleet is at while work runs: a line that counts and the
 // hosts under way. It needs a terminal, and shows nothing without one.
 func (a *app) watch(e *expedition, total int, work func()) {
-	if !isTerminal(a.stderr) || a.common.verbose {
+	if !isTerminal(a.stderr) || a.common.verbose || os.Getenv("TERM") == "dumb" {
 		e.fleet.Progress = nil
 		work()
 		return

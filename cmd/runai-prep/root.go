@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -93,8 +94,39 @@ func (a *app) fleetFlags(c *cobra.Command) {
 	fs.StringSliceVar(&f.skip, "skip-task", nil, "not these tasks: `NAME,…`")
 	fs.IntVar(&f.parallel, "parallel", 32, "hosts at once")
 	fs.DurationVar(&f.timeout, "timeout", 2*time.Minute, "time for one look at one host, connecting included")
+	c.PreRunE = func(c *cobra.Command, _ []string) error {
+		for _, name := range []string{"task", "skip-task"} {
+			if v, _ := fs.GetStringSlice(name); fs.Changed(name) && len(v) == 0 {
+				return fmt.Errorf("--%s is empty: name a task, or leave it out", name)
+			}
+		}
+		return a.checkNumbers()
+	}
 	fs.StringVar(&f.state, "state", "", "folder where the last results are remembered (default ~/.local/state/runai-prep)")
 	a.sshConfigFlag(fs)
+}
+
+// checkNumbers refuses what would be taken for something else.
+func (a *app) checkNumbers() error {
+	switch f := &a.common; {
+	case f.parallel < 1:
+		return fmt.Errorf("--parallel %d: at least one host at once", f.parallel)
+	case f.timeout <= 0:
+		return fmt.Errorf("--timeout %s: a time above zero, such as 30s", f.timeout)
+	case f.sshConfig != "":
+		if _, err := os.Stat(f.sshConfig); err != nil {
+			return fmt.Errorf("--ssh-config: %w", err)
+		}
+	}
+	return nil
+}
+
+// oneInventory is the argument that most commands take.
+func oneInventory(c *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("%s takes one inventory, not %d arguments: runai-prep %s", c.Name(), len(args), c.Use)
+	}
+	return nil
 }
 
 func (a *app) sshConfigFlag(fs *pflag.FlagSet) {

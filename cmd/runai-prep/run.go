@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/runai-prep/runai-prep/internal/fleet"
@@ -18,6 +21,7 @@ type expedition struct {
 	inv    *inventory.Inventory
 	hosts  []inventory.Host
 	fleet  *fleet.Fleet
+	state  fleet.State
 	result report.Result
 	began  time.Time
 }
@@ -39,12 +43,23 @@ func (a *app) prepare(command, path string) (*expedition, error) {
 	if err != nil {
 		return nil, err
 	}
+	state, err := fleet.OpenState(a.common.state)
+	if err != nil {
+		return nil, err
+	}
+	if command == "apply" || command == "check" {
+		if err := state.Ready(); err != nil {
+			return nil, err
+		}
+	}
+	a.warnIdle(hosts)
 	a.dialer = a.newDialer()
 	began := time.Now()
 	return &expedition{
 		inv:   inv,
 		hosts: hosts,
 		began: began,
+		state: state,
 		fleet: &fleet.Fleet{
 			Connect:  fleet.Over(a.dialer),
 			Tasks:    selected,
@@ -83,10 +98,22 @@ func (e *expedition) conclude(ctx context.Context, visits []*fleet.Visit) report
 	return r
 }
 
-// exit turns a result's exit code into what a command returns.
-func exit(r report.Result) error {
-	if r.ExitCode == 0 {
-		return nil
+// warnIdle says which blocks of the inventory no task looks at yet, so that
+// nobody takes silence about them for an ok.
+func (a *app) warnIdle(hosts []inventory.Host) {
+	idle := map[string]int{}
+	for _, h := range hosts {
+		if h.Driver != nil {
+			idle["nvidia_driver"]++
+		}
+		if h.Squid != nil {
+			idle["squid"]++
+		}
+		if len(h.Registries) > 0 {
+			idle["registry"]++
+		}
 	}
-	return exitCode(r.ExitCode)
+	for _, block := range slices.Sorted(maps.Keys(idle)) {
+		fmt.Fprintf(a.stderr, "runai-prep: nothing looks at %s yet; what it asks of %s is in no result\n", block, count(idle[block], "host"))
+	}
 }

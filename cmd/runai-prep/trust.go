@@ -25,8 +25,11 @@ known_hosts yet. Compare the fingerprints with what the hosts' consoles show
 (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub) before you say yes: this is
 the one moment at which an impostor can get in. A key that conflicts with a
 known one is never added.`,
-		Args: cobra.ExactArgs(1),
+		Args: oneInventory,
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := a.checkNumbers(); err != nil {
+				return err
+			}
 			inv, err := a.load(args[0])
 			if err != nil {
 				return err
@@ -105,15 +108,14 @@ func (a *app) runTrust(ctx context.Context, hosts []inventory.Host, yes bool) er
 // addKeys adds the keys once a person, or --yes, has said so.
 func (a *app) addKeys(ctx context.Context, keys []remote.PresentedKey, yes bool) error {
 	if !yes {
-		if !isTerminal(a.stdin) {
+		if !isTerminal(a.stdin) || !isTerminal(a.stderr) {
 			return errors.New("there is no terminal to ask at: compare the fingerprints, then add -y (--yes)")
 		}
-		ok, err := a.confirm(ctx, fmt.Sprintf("Add %s to known_hosts? Only \"yes\" does it: ", count(len(keys), "key")))
-		if err != nil {
-			return err
-		}
-		if !ok {
+		if !a.confirm(ctx, fmt.Sprintf("Add %s to known_hosts? Only \"yes\" does it: ", count(len(keys), "key"))) {
 			fmt.Fprintln(a.stderr, "Nothing was added.")
+			if ctx.Err() != nil {
+				return interrupted
+			}
 			return exitCode(2)
 		}
 	}

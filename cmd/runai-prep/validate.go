@@ -10,7 +10,7 @@ func (a *app) validate() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "validate INVENTORY",
 		Short: "Read the inventory and report every fault in it; no host is contacted",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneInventory,
 		RunE: func(_ *cobra.Command, args []string) error {
 			inv, err := a.load(args[0])
 			if err != nil {

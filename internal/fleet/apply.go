@@ -86,7 +86,7 @@ func (f *Fleet) Apply(ctx context.Context, visits []*Visit, o ApplyOptions) {
 		rest = rest[size:]
 		if n > 0 && int(failures.Load()) > budget {
 			for _, v := range append(wave, rest...) {
-				v.notStarted = fmt.Sprintf("not started: %d of the hosts before it failed (--max-failures)", failures.Load())
+				v.notStarted = fmt.Sprintf("not started: %d of the hosts before it failed", failures.Load())
 			}
 			return
 		}

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,11 +31,11 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 	defer v.hangUp()
 	plan := v.pending()
 	if v.conn == nil || time.Since(v.seen) > staleAfter {
-		before := v.fingerprint()
+		before := v.fingerprints()
 		if f.look(ctx, v); v.Err != nil {
 			return
 		}
-		if v.fingerprint() != before {
+		if !within(v.fingerprints(), before) {
 			v.refused = true
 			v.Err = errors.New("the host has changed since the plan was made; nothing was done: plan again")
 			return
@@ -42,27 +43,29 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 		plan = v.pending()
 	}
 	start := time.Now()
-	outcome := make([]error, len(plan))
+	results := make([]outcome, len(plan))
 	var lost error
 	ended := map[string]error{} // by task
 	for i, p := range plan {
 		switch {
 		case lost != nil:
-			outcome[i] = fmt.Errorf("not started: %w", lost)
+			results[i].err = notStarted{lost}
 		case ended[p.task] != nil:
-			outcome[i] = fmt.Errorf("not started: %w", ended[p.task])
+			results[i].err = notStarted{ended[p.task]}
 		default:
-			var shared bool
-			shared, outcome[i] = f.steps(ctx, v, p, o)
+			results[i] = f.steps(ctx, v, p, o)
 			var at *remote.Error
-			if errors.As(outcome[i], &at) || ctx.Err() != nil {
-				lost = outcome[i]
+			if errors.As(results[i].err, &at) || ctx.Err() != nil {
+				lost = cmp.Or(results[i].err, context.Cause(ctx))
+				if not := (notStarted{}); errors.As(lost, &not) {
+					lost = not.because
+				}
 			}
-			if shared {
-				ended[p.task] = outcome[i]
+			if results[i].shared {
+				ended[p.task] = results[i].err
 			}
 		}
-		if errors.Is(outcome[i], errReboot) {
+		if errors.Is(results[i].err, errReboot) {
 			v.rebootPending = true
 		}
 	}
@@ -72,7 +75,7 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 	f.event(v, "looking again")
 	former := v.Looks
 	if ctx.Err() != nil {
-		v.Err = fmt.Errorf("interrupted: %w", context.Cause(ctx))
+		v.Err = context.Cause(ctx)
 	} else {
 		if lost != nil {
 			v.hangUp()
@@ -80,21 +83,37 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 		f.look(ctx, v)
 	}
 	if v.Err != nil {
-		v.applied = unproved(former, plan, outcome, v.Err)
+		v.applied = unproved(former, plan, results, v.Err)
 		return
 	}
-	v.applied = proved(v.Looks, plan, outcome)
+	v.applied = proved(v.Looks, plan, results)
 }
 
-// steps carries out one finding. An error is shared where the findings after
-// this one build on what failed.
-func (f *Fleet) steps(ctx context.Context, v *Visit, p planned, o ApplyOptions) (shared bool, err error) {
-	for _, s := range p.Steps {
+// An outcome is how the steps of one finding went.
+type outcome struct {
+	done   int // steps that were carried out
+	err    error
+	shared bool // the findings after this one build on what failed
+}
+
+// notStarted is why no step of a finding was begun: it is as pending as before.
+type notStarted struct{ because error }
+
+func (n notStarted) Error() string { return "not started: " + n.because.Error() }
+func (n notStarted) Unwrap() error { return n.because }
+
+// steps carries out one finding.
+func (f *Fleet) steps(ctx context.Context, v *Visit, p planned, o ApplyOptions) outcome {
+	for i, s := range p.Steps {
 		if ctx.Err() != nil {
-			return false, fmt.Errorf("%s: not started: %w", s.Title, context.Cause(ctx))
+			err := error(notStarted{context.Cause(ctx)})
+			if i > 0 {
+				err = fmt.Errorf("%s: %w", s.Title, context.Cause(ctx))
+			}
+			return outcome{done: i, err: err}
 		}
 		if s.Reboot != nil && !o.Reboot {
-			return false, errReboot
+			return outcome{done: i, err: errReboot}
 		}
 		f.event(v, s.Title)
 		began := time.Now()
@@ -108,10 +127,10 @@ func (f *Fleet) steps(ctx context.Context, v *Visit, p planned, o ApplyOptions) 
 		f.log().Info("step", "host", v.Host.Name, "task", p.task, "subject", p.Subject,
 			"step", s.Title, "elapsed", time.Since(began).Round(time.Millisecond), "error", err)
 		if err != nil {
-			return s.Run == nil && s.Reboot == nil, stepError(s, cause(ctx, err))
+			return outcome{done: i, err: stepError(s, cause(ctx, err)), shared: s.Run == nil && s.Reboot == nil}
 		}
 	}
-	return false, nil
+	return outcome{done: len(p.Steps)}
 }
 
 // stepError names the step, unless the error does already.
@@ -124,19 +143,31 @@ func stepError(s remote.Step, err error) error {
 
 type key struct{ task, subject string }
 
+// outcomes are those of the findings of each subject together: all the steps
+// done, and the first error.
+func outcomes(plan []planned, results []outcome) map[key]outcome {
+	together := make(map[key]outcome)
+	for i, p := range plan {
+		k := key{p.task, p.Subject}
+		o := together[k]
+		o.done += results[i].done
+		if o.err == nil {
+			o.err = results[i].err
+		}
+		together[k] = o
+	}
+	return together
+}
+
 // proved merges what was planned, how its steps went and what the second look
 // shows into the findings of the result. Only the second look makes a finding
 // fixed.
-func proved(looks []TaskLook, plan []planned, outcome []error) []report.Finding {
+func proved(looks []TaskLook, plan []planned, results []outcome) []report.Finding {
 	did := make(map[key]int, len(plan)) // the last of a key: findings of one subject build on each other
-	failed := make(map[key]error)
 	for i, p := range plan {
-		k := key{p.task, p.Subject}
-		did[k] = i
-		if outcome[i] != nil && failed[k] == nil {
-			failed[k] = outcome[i]
-		}
+		did[key{p.task, p.Subject}] = i
 	}
+	ended := outcomes(plan, results)
 	var found []report.Finding
 	seen := make(map[key]bool)
 	for _, l := range looks {
@@ -145,7 +176,7 @@ func proved(looks []TaskLook, plan []planned, outcome []error) []report.Finding 
 			s := report.From(l.Task, g)
 			if i, planned := did[k]; planned {
 				seen[k] = true
-				judge(&s, g, plan[i], failed[k])
+				judge(&s, g, plan[i], ended[k])
 			} else if g.State == tasks.Pending {
 				s.State = string(tasks.Failed)
 				s.Error = "this shows only now that the steps are done; apply again"
@@ -161,9 +192,10 @@ func proved(looks []TaskLook, plan []planned, outcome []error) []report.Finding 
 		}
 		s := report.From(p.task, p.Finding)
 		s.State = string(tasks.Fixed)
-		if err := failed[k]; err != nil {
-			fail(&s, err)
+		if o := ended[k]; o.err != nil {
+			fail(&s, o.err)
 		}
+		s.Done = ended[k].done
 		found = append(found, s)
 	}
 	return found
@@ -171,10 +203,11 @@ func proved(looks []TaskLook, plan []planned, outcome []error) []report.Finding 
 
 // judge gives s, which the second look shows, the state that the steps of p
 // have earned.
-func judge(s *report.Finding, now tasks.Finding, p planned, err error) {
+func judge(s *report.Finding, now tasks.Finding, p planned, o outcome) {
+	s.Done = o.done
 	switch {
-	case err != nil:
-		fail(s, err)
+	case o.err != nil:
+		fail(s, o.err)
 	case now.State == tasks.OK:
 		s.State = string(tasks.Fixed)
 		s.Steps = report.From(p.task, p.Finding).Steps
@@ -190,7 +223,8 @@ func judge(s *report.Finding, now tasks.Finding, p planned, err error) {
 }
 
 func fail(s *report.Finding, err error) {
-	if errors.Is(err, errReboot) {
+	var not notStarted
+	if errors.Is(err, errReboot) || errors.As(err, &not) {
 		s.State = string(tasks.Pending)
 		s.Hint = err.Error()
 		return
@@ -201,20 +235,17 @@ func fail(s *report.Finding, err error) {
 
 // unproved are the findings of a host that did not answer the second look:
 // what was planned has failed, or is unknown where its steps went well.
-func unproved(former []TaskLook, plan []planned, outcome []error, lost error) []report.Finding {
-	did := make(map[key]error)
-	for i, p := range plan {
-		if k := (key{p.task, p.Subject}); did[k] == nil {
-			did[k] = outcome[i]
-		}
-	}
+func unproved(former []TaskLook, plan []planned, results []outcome, lost error) []report.Finding {
+	ended := outcomes(plan, results)
 	var found []report.Finding
 	for _, l := range former {
 		for _, g := range l.Findings {
 			s := report.From(l.Task, g)
 			if g.State == tasks.Pending {
-				if err := did[key{l.Task, g.Subject}]; err != nil {
-					fail(&s, err)
+				o := ended[key{l.Task, g.Subject}]
+				s.Done = o.done
+				if o.err != nil {
+					fail(&s, o.err)
 				} else {
 					s.State = string(tasks.Unknown)
 					s.Error = fmt.Sprintf("the steps were done, but could not be proved: %v", lost)

@@ -62,6 +62,7 @@ type Visit struct {
 	// notStarted says why the host's turn never came.
 	notStarted    string
 	refused       bool // the host is not as planned; Err says so, and no step was run
+	interrupted   bool
 	rebootPending bool
 
 	conn    Conn
@@ -108,13 +109,14 @@ func (f *Fleet) look(ctx context.Context, v *Visit) {
 	defer func() { v.elapsed += time.Since(start) }()
 	v.Err, v.Looks = nil, nil
 
+	outer := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, f.Timeout, fmt.Errorf("no complete answer within %s (--timeout)", f.Timeout))
 	defer cancel()
 	if v.conn == nil {
 		f.event(v, "connecting")
 		conn, err := f.Connect(ctx, v.Host)
 		if err != nil {
-			v.Err = cause(ctx, err)
+			v.Err, v.interrupted = cause(ctx, err), outer.Err() != nil
 			return
 		}
 		v.conn, v.Address = conn, conn.Address()
@@ -126,7 +128,7 @@ func (f *Fleet) look(ctx context.Context, v *Visit) {
 	}
 	sections, err := v.conn.Look(ctx, tasks.Prelude, probes)
 	if err != nil {
-		v.Err = cause(ctx, err)
+		v.Err, v.interrupted = cause(ctx, err), outer.Err() != nil
 		v.hangUp()
 		return
 	}
@@ -275,6 +277,8 @@ func (v *Visit) Report() report.Host {
 	switch {
 	case v.refused:
 		h.Status = report.Failed
+	case v.interrupted:
+		h.Status = report.Unknown // nobody knows whether it would have answered
 	case v.Err != nil && v.applied == nil:
 		h.Status = report.Unreachable
 	}

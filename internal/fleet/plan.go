@@ -19,52 +19,54 @@ import (
 // PlanSchema names the version of the plan file.
 const PlanSchema = "runai-prep.plan/1"
 
-// A SavedPlan is a promise: apply does exactly this, or nothing. It holds what
-// the plan was made from and a fingerprint of each host's steps, not the steps
-// themselves, so that no secret is in it: apply reads the inventory and looks
-// at the hosts again, and refuses a host for which that leads elsewhere.
+// A SavedPlan is a promise: apply does this, or what of it is left to do, and
+// nothing else. It holds what the plan was made from and a fingerprint of each
+// finding's steps, not the steps themselves, so that no secret is in it: apply
+// reads the inventory and looks at the hosts again, and refuses when that leads
+// elsewhere.
 type SavedPlan struct {
-	Schema    string            `json:"schema"`
-	Created   time.Time         `json:"created"`
-	Version   string            `json:"version"`
-	Inventory string            `json:"inventory"` // absolute
-	Vars      []string          `json:"vars"`      // name=value; none that is sensitive
-	VarFiles  []string          `json:"var_files"` // absolute
-	Limit     []string          `json:"limit"`
-	Tasks     []string          `json:"tasks"`
-	Hosts     map[string]string `json:"hosts"` // name to fingerprint
+	Schema    string              `json:"schema"`
+	Created   time.Time           `json:"created"`
+	Version   string              `json:"version"`
+	Inventory string              `json:"inventory"` // absolute
+	Vars      []string            `json:"vars"`      // name=value; none that is sensitive
+	VarFiles  []string            `json:"var_files"` // absolute
+	Limit     []string            `json:"limit"`
+	Tasks     []string            `json:"tasks"`
+	Hosts     map[string][]string `json:"hosts"` // by name: the fingerprints of what is to be done
 }
 
 // Fingerprints are those of the visits, by host name.
-func Fingerprints(visits []*Visit) map[string]string {
-	prints := make(map[string]string, len(visits))
+func Fingerprints(visits []*Visit) map[string][]string {
+	prints := make(map[string][]string, len(visits))
 	for _, v := range visits {
-		prints[v.Host.Name] = v.fingerprint()
+		prints[v.Host.Name] = v.fingerprints()
 	}
 	return prints
 }
 
-// fingerprint identifies the steps that a visit has pending. Secrets do not
-// enter it; what the host has beside them, and whether it can be reached, does
+// fingerprints identify what a visit has pending, a finding each. Secrets do
+// not enter them; what the host has beside, and whether it can be reached, does
 // not either, for neither changes what would be done.
-func (v *Visit) fingerprint() string {
-	type finding struct {
-		Task, Subject, Have, Want string
-		Steps                     []remote.Step
-	}
-	var found []finding
+func (v *Visit) fingerprints() []string {
+	prints := []string{}
 	for _, p := range v.pending() {
-		found = append(found, finding{p.task, p.Subject, p.Have, p.Want, p.Steps})
+		text, err := json.Marshal(struct {
+			Task, Subject, Have, Want string
+			Steps                     []remote.Step
+		}{p.task, p.Subject, p.Have, p.Want, p.Steps})
+		if err != nil {
+			panic(fmt.Sprintf("a step is data, and encodes: %v", err))
+		}
+		sum := sha256.Sum256(text)
+		prints = append(prints, hex.EncodeToString(sum[:]))
 	}
-	if len(found) == 0 {
-		return "nothing to do"
-	}
-	text, err := json.Marshal(found)
-	if err != nil {
-		panic(fmt.Sprintf("a step is data, and encodes: %v", err))
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
+	return prints
+}
+
+// within reports whether all that is to be done now was to be done before.
+func within(now, before []string) bool {
+	return !slices.ContainsFunc(now, func(print string) bool { return !slices.Contains(before, print) })
 }
 
 // Write saves the plan at path, whole or not at all, for its owner only.
@@ -109,7 +111,7 @@ func ReadPlan(path string) (SavedPlan, error) {
 func (p SavedPlan) Refuse(visits []*Visit) []string {
 	var stale []string
 	for _, v := range visits {
-		if v.Err != nil || v.fingerprint() == p.Hosts[v.Host.Name] {
+		if v.Err != nil || within(v.fingerprints(), p.Hosts[v.Host.Name]) {
 			continue
 		}
 		stale = append(stale, v.Host.Name)

@@ -17,7 +17,7 @@ func Select(all []tasks.Task, only, skip []string) ([]tasks.Task, error) {
 	}
 	for _, n := range slices.Concat(only, skip) {
 		if !slices.Contains(names, n) {
-			return nil, fmt.Errorf("there is no task %q; the tasks are %s", n, strings.Join(names, ", "))
+			return nil, fmt.Errorf("there is no task %q (yet); the tasks are %s", n, strings.Join(names, ", "))
 		}
 	}
 	var selected []tasks.Task

@@ -47,10 +47,19 @@ func (s State) path(inventory, name string) string {
 	return filepath.Join(s.dir, hex.EncodeToString(sum[:8])+"-"+name+".json")
 }
 
+// Ready makes the folder, so that nothing is done to hosts that could not be
+// remembered.
+func (s State) Ready() error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return fmt.Errorf("remember results: %w (name another folder with --state)", err)
+	}
+	return nil
+}
+
 // Save remembers r under name: a command, or Any.
 func (s State) Save(name string, r report.Result) error {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return fmt.Errorf("remember the result: %w", err)
+	if err := s.Ready(); err != nil {
+		return err
 	}
 	text, err := json.Marshal(r)
 	if err != nil {

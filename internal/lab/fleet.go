@@ -190,7 +190,28 @@ func (c Config) key(of string) ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(seed[:])
 }
 
+// marker begins every inventory that a lab wrote.
+const marker = "# A practice fleet of runai-prep lab"
+
+// mayWrite refuses a folder that holds files of these names which no lab wrote:
+// a person's own key or inventory is not to be lost to a practice.
+func mayWrite(dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, "inventory.hcl"))
+	if err == nil && strings.HasPrefix(string(text), marker) {
+		return nil
+	}
+	for _, name := range []string{"inventory.hcl", "id_ed25519", "known_hosts", "ssh_config"} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+			return fmt.Errorf("start lab: %s is there already, and no lab wrote it; name another folder", filepath.Join(dir, name))
+		}
+	}
+	return nil
+}
+
 func (f *Fleet) write(config Config, patients []patient) error {
+	if err := mayWrite(config.Dir); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(config.Dir, 0o755); err != nil {
 		return fmt.Errorf("start lab: %w", err)
 	}

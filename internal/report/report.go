@@ -72,6 +72,10 @@ type Finding struct {
 	Error      string   `json:"error,omitempty"` // why a step failed
 	New        bool     `json:"new,omitempty"`   // check: not wrong at the last check
 
+	// Done is how many of the steps apply carried out; it is not part of the
+	// document either.
+	Done int `json:"-"`
+
 	// Plan holds the steps whole, for the diffs of a text report; it is not
 	// part of the document.
 	Plan []remote.Step `json:"-"`

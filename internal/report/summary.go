@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/runai-prep/runai-prep/inventory"
@@ -55,9 +56,11 @@ func allOr(n, of int) string {
 // settled, 1 unreachable."
 func outcome(r Result) []span {
 	var pending, fixed tally
+	partly := 0 // hosts on which steps were carried out that did not lead anywhere
 	for _, h := range r.Hosts {
 		pending.add(h, statePending)
 		fixed.add(h, stateFixed)
+		partly += btoi(slices.ContainsFunc(h.Findings, func(f Finding) bool { return f.Done > 0 && f.State != stateFixed }))
 	}
 	said := []span{}
 	add := func(st style, format string, args ...any) {
@@ -67,10 +70,17 @@ func outcome(r Result) []span {
 	switch r.Command {
 	case "apply":
 		said = append(said, span{"Apply: ", bold})
-		if fixed.hosts == 0 {
-			add(plain, "nothing changed")
-		} else {
+		switch {
+		case fixed.hosts > 0:
 			add(good, "%s changed (%s)", count(fixed.hosts, "host"), count(fixed.steps, "step"))
+		case partly == 0:
+			add(plain, "nothing changed")
+		}
+		if partly > 0 {
+			if fixed.hosts > 0 {
+				add(plain, ", ")
+			}
+			add(warn, "%s changed in part", count(partly, "host"))
 		}
 		left.Settled -= fixed.settled
 		add(plain, ", %d settled", left.Settled)

@@ -16,6 +16,8 @@ type TextOptions struct {
 	Width int  // columns; 0: 80
 	// Verbose shows also what is as wanted, and long diffs whole.
 	Verbose bool
+	// Preview is a plan that apply shows before it asks: nothing ends with it.
+	Preview bool
 }
 
 // Text writes what an engineer reads of a plan, an apply or a check: first
@@ -46,7 +48,9 @@ func Text(w io.Writer, r Result, o TextOptions) error {
 		p.para(span{}, span{"Nothing was asked of " + count(len(names), "host") + ": " + hostList(names), plain})
 	}
 	p.para(span{}, outcome(r)...)
-	p.exit(r)
+	if !o.Preview {
+		p.exit(r)
+	}
 	_, err := io.WriteString(w, p.String())
 	return err
 }
