@@ -34,12 +34,18 @@ type Command struct {
 
 // A File is a file to be written, atomically: beside, synced, checked,
 // renamed. An old file keeps owner and SELinux label, and its content is kept
-// once under /var/lib/runai-prep/backup.
+// once under /var/lib/runai-prep/backup, unless it is ours.
 type File struct {
-	Path   string
-	Mode   fs.FileMode // 0: as it is; 0644 for a new file
-	Data   string
-	Secret secret.Text // in place of Data: content that nothing shows
+	Path string
+	Mode fs.FileMode // 0: as it is; for a new file 0644, with Secret 0600
+	Data string
+	// Secret, in place of Data, is content that nothing shows. The file is
+	// root's then, whoever owned it before.
+	Secret secret.Text
+	// Ours: runai-prep made this file, so that there is no older content of
+	// somebody else's to keep, and no password of ours is to be kept in its
+	// place. Not for a file of somebody else's that we only edit.
+	Ours bool
 	// Old is the content that the plan was made from: the base of the diff
 	// and a condition, for a file that has become another since is not
 	// overwritten. nil: there was no file. Not looked at with Secret.
@@ -53,6 +59,7 @@ type File struct {
 type Removal struct {
 	Path string
 	Old  *string // a condition, as in File; nil: whatever it holds
+	Ours bool    // as in File: its content is not kept
 }
 
 // Packages are installed by the host's package manager, without questions.
