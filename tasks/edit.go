@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -28,8 +29,32 @@ var (
 	sysconfigSyntax   = lineSyntax{parse: parseShellLine, format: func(a assignment) string { return a.name + `="` + a.value + `"` }}
 	dnfSyntax         = lineSyntax{parse: parseINILine, format: func(a assignment) string { return a.name + "=" + a.value }, section: "main"}
 	curlrcSyntax      = lineSyntax{parse: parseCurlLine, format: func(a assignment) string { return a.name + ` = "` + curlEscaper.Replace(a.value) + `"` }}
-	curlEscaper       = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	// lineSyntaxes are those of the files in which single lines are ours.
+	lineSyntaxes = map[string]lineSyntax{
+		environmentPath: environmentSyntax,
+		sysconfigPath:   sysconfigSyntax,
+		dnfPath:         dnfSyntax,
+		yumPath:         dnfSyntax,
+		curlrcPath:      curlrcSyntax,
+	}
+	curlEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 )
+
+// assigned is the line, without its newline, whose assignment of a name holds.
+func (s lineSyntax) assigned(content, name string) (line string, ok bool) {
+	if s.parse == nil {
+		return "", false
+	}
+	lines := splitLines(content)
+	start, end := s.bounds(lines)
+	for i := end - 1; i >= max(start, 0); i-- {
+		l := strings.TrimSuffix(lines[i], "\n")
+		if a, ok := s.parse(l); ok && a.name == name {
+			return l, true
+		}
+	}
+	return "", false
+}
 
 // set makes content assign what is wanted. The last assignment of a name is
 // the one that holds, so a line is replaced only if it is that one and its
@@ -167,11 +192,12 @@ func parseCurlLine(line string) (assignment, bool) {
 }
 
 // rewrite is the step that replaces a file that was shown. What holds a
-// password, before or afterwards, is written without a diff; that nobody has
-// changed it since is then checked by its sum.
+// password, before or afterwards, is written without a diff, whose context is
+// other people's lines; that nobody has changed it since is then checked by
+// its sum.
 func rewrite(f file, content string, mode fs.FileMode) remote.Step {
 	w := &remote.File{Path: f.Path, Mode: mode}
-	if holdsCredentials(content) || holdsCredentials(f.content) {
+	if holdsCredentials(content) || holdsCredentials(f.content) || f.Path == environmentPath && setsOthers(f.content) {
 		w.Secret = secret.New(content)
 		w.Verify = unchanged(f)
 	} else {
@@ -179,6 +205,38 @@ func rewrite(f file, content string, mode fs.FileMode) remote.Step {
 	}
 	return remote.Step{Title: "write " + f.Path, Write: w}
 }
+
+// setsOthers reports whether an environment has variables of which nobody can
+// say that their values may be shown: who knows what DB_URL holds.
+func setsOthers(content string) bool {
+	for _, a := range parseEnvironment(content) {
+		name := strings.ToUpper(a.name)
+		if !strings.HasPrefix(name, "LC_") && !strings.HasSuffix(name, "_PROXY") &&
+			!slices.Contains([]string{"PATH", "LANG", "LANGUAGE", "TZ", "EDITOR", "VISUAL", "PAGER"}, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// escaped is how a byte that is not UTF-8 arrives here. It cannot be told from
+// the same four characters, which no file that we edit has.
+var escaped = regexp.MustCompile(`\\x(00|[89a-f][0-9a-f])`)
+
+// notText says what is wrong with a file that cannot be written back as it is;
+// empty: nothing.
+func notText(f file) string {
+	if f.Presence != Present {
+		return ""
+	}
+	if found := escaped.FindString(f.content); found != "" {
+		return f.Path + " holds bytes that are not UTF-8 (" + found + ")"
+	}
+	return ""
+}
+
+// byHand is what can be done about such a file.
+const byHand = "convert it to UTF-8, or edit it by hand: runai-prep changes no file that it cannot give back byte by byte"
 
 // unchanged is a script that fails when f is no longer as it was seen.
 func unchanged(f file) string {

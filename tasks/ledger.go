@@ -22,9 +22,11 @@ type ledger struct {
 
 // An entry is one thing that was put on a host.
 type entry struct {
-	kind string // file, secret, line, mount, folder
+	kind string // file, secret, line, secret line, was, secret was, mount, folder
 	path string
-	text string // of a file: its SHA-256; of a line or mount: the line; else empty
+	// Of a file its SHA-256; of a line or mount the line; of what "was" there
+	// before, and is put back, that line; of a line with a secret its name.
+	text string
 }
 
 func (e entry) String() string { return e.kind + "\t" + e.path + "\t" + e.text }
@@ -131,7 +133,7 @@ func (l ledger) remember(changes []change, isThere func(entry) bool) []Finding {
 func (l *ledger) write(entries []entry) remote.Step {
 	path := ledgerPath(l.task)
 	if len(entries) == 0 {
-		step := remote.Step{Title: "remove " + path, Remove: &remote.Removal{Path: path, Old: l.file.old()}}
+		step := remote.Step{Title: "remove " + path, Remove: &remote.Removal{Path: path, Old: l.file.old(), Ours: true}}
 		l.file = file{Path: path, Presence: Absent}
 		return step
 	}
@@ -142,7 +144,7 @@ func (l *ledger) write(entries []entry) remote.Step {
 	}
 	step := remote.Step{
 		Title: "write " + path,
-		Write: &remote.File{Path: path, Mode: 0o644, Data: b.String(), Old: l.file.old()},
+		Write: &remote.File{Path: path, Mode: 0o644, Data: b.String(), Old: l.file.old(), Ours: true},
 	}
 	l.file = file{Path: path, Presence: Present, content: b.String()}
 	return step

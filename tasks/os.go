@@ -3,6 +3,8 @@ package tasks
 import (
 	"fmt"
 	"strings"
+
+	"github.com/runai-prep/runai-prep/inventory"
 )
 
 // A System is what kind of machine a host is; the function system of Prelude
@@ -89,6 +91,8 @@ func unquoteShell(word string) string {
 type Services struct {
 	Manager string `json:"manager"` // apt, dnf, yum or zypper; empty: none known
 	Systemd bool   `json:"systemd"` // is process 1
+
+	rootless bool // looked at by somebody who is not root, and may not become it
 }
 
 func readServices(blocks []block) Services {
@@ -99,7 +103,39 @@ func readServices(blocks []block) Services {
 			s.Manager = b.rest
 		case "init":
 			s.Systemd = b.rest == "systemd"
+		case "uid":
+			s.rootless = b.rest != "0"
 		}
 	}
 	return s
+}
+
+// probeUser prints who looks, where that may be somebody else than root: with
+// sudo switched off. It starts no process; where there is no /proc, it is the
+// steps themselves that tell.
+func probeUser(h inventory.Host) string {
+	if h.Sudo.Enabled {
+		return ""
+	}
+	return `if [ -r /proc/self/status ]; then
+	while read -r user_key user_real user_effective user_rest; do
+		if [ "$user_key" = Uid: ]; then echo "@uid $user_effective"; fi
+	done </proc/self/status
+fi
+`
+}
+
+// asRoot is what a plan comes to on a host on which nobody may become root: no
+// step can be made there, so what is pending is for a person to do.
+func (s Services) asRoot(found []Finding) []Finding {
+	if !s.rootless {
+		return found
+	}
+	for i := range found {
+		if f := &found[i]; f.State == Pending {
+			f.State, f.Steps = Unmet, nil
+			f.Hint = "only root can change it: let sudo be enabled for this host, or log in as root"
+		}
+	}
+	return found
 }

@@ -126,7 +126,7 @@ func readProxy(s remote.Section) (Facts, error) {
 	}
 	for _, a := range parseEnvironment(f.files[environmentPath].content) {
 		if slices.Contains(proxyNames, a.name) {
-			f.Set[a.name] = masked(a.value)
+			f.Set[a.name] = maskedAddress(a.value)
 		}
 	}
 	return f, nil
@@ -181,7 +181,7 @@ func parseUnits(lines []string) ([]*unitFacts, error) {
 		}
 		return nil
 	}
-	for _, line := range lines {
+	for n, line := range lines {
 		if line == "" {
 			if err := flush(); err != nil {
 				return nil, err
@@ -191,7 +191,8 @@ func parseUnits(lines []string) ([]*unitFacts, error) {
 		}
 		name, value, ok := strings.Cut(line, "=")
 		if !ok {
-			return nil, fmt.Errorf("%q is not a property", clip(masked(line), 80))
+			// Not quoted: it may be the rest of a variable.
+			return nil, fmt.Errorf("line %d is not a property", n+1)
 		}
 		switch name {
 		case "Id":
@@ -215,7 +216,7 @@ func parseUnits(lines []string) ([]*unitFacts, error) {
 			u.set, u.Set = make(map[string]string), make(map[string]string)
 			for _, word := range splitWords(value) {
 				if n, v, ok := strings.Cut(word, "="); ok && slices.Contains(proxyNames, n) {
-					u.set[n], u.Set[n] = v, masked(v)
+					u.set[n], u.Set[n] = v, maskedAddress(v)
 				}
 			}
 		}
@@ -311,7 +312,7 @@ func (f *proxyFacts) overrides(u *unitFacts, w proxyWish) string {
 				}
 				for _, word := range words {
 					if name, value, _ := strings.Cut(word, "="); want[name] != "" && want[name] != value {
-						return a.path + " sets " + name + " to " + masked(value)
+						return a.path + " sets " + name + " to " + maskedAddress(value)
 					}
 				}
 			}
@@ -324,7 +325,7 @@ func (f *proxyFacts) overrides(u *unitFacts, w proxyWish) string {
 		for _, line := range a.lines {
 			name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 			if want[name] != "" && unquoteShell(value) != want[name] {
-				return a.path + " sets " + name + " to " + masked(unquoteShell(value))
+				return a.path + " sets " + name + " to " + maskedAddress(unquoteShell(value))
 			}
 		}
 	}

@@ -34,7 +34,7 @@ func (p *proxyPlan) certificates(units []change) []change {
 		}
 		missing = append(missing, cert.name)
 		if has.content != content {
-			writes = append(writes, rewrite(has, content, 0o644))
+			writes = append(writes, p.writeOurs(has, content, 0o644))
 			c.adds = append(c.adds, add)
 		}
 	}
@@ -51,11 +51,11 @@ func (p *proxyPlan) certificates(units []change) []change {
 	if p.f.noTool {
 		c.Steps = append(c.Steps, install(p.f.Manager, store.pkg))
 	}
-	c.Steps = append(append(c.Steps, writes...), updateTrust(store))
+	c.Steps = append(append(c.Steps, writes...), updateTrust(store, false))
 	for _, unit := range units {
 		u := p.f.unit(unit.Subject)
 		planned := slices.ContainsFunc(unit.Steps, func(s remote.Step) bool { return s.Disrupts != "" })
-		if u != nil && u.pid > 0 && !planned && u.Name != "kubelet" { // it pulls no images
+		if u != nil && u.Load == "loaded" && u.pid > 0 && !planned && u.Name != "kubelet" { // it pulls no images
 			c.Steps = append(c.Steps, restart(u.Name))
 		}
 	}
@@ -88,19 +88,21 @@ func (p *proxyPlan) removals() []change {
 	var gone []change
 	for _, of := range []struct {
 		subject, path string
-		syntax        lineSyntax
 	}{
-		{"environment", environmentPath, environmentSyntax},
-		{"dnf", dnfPath, dnfSyntax}, {"dnf", yumPath, dnfSyntax},
-		{"zypper", sysconfigPath, sysconfigSyntax}, {"zypper", curlrcPath, curlrcSyntax},
+		{"environment", environmentPath},
+		{"dnf", dnfPath}, {"dnf", yumPath},
+		{"zypper", sysconfigPath}, {"zypper", curlrcPath},
 	} {
 		if slices.ContainsFunc(p.kept, func(e entry) bool { return e.path == of.path }) ||
 			!slices.ContainsFunc(p.f.ledger.entries, func(e entry) bool { return e.path == of.path }) {
 			continue
 		}
-		c := p.lines(of.subject, of.path, of.syntax, nil, 0)
+		c := p.lines(of.subject, of.path, nil, 0)
 		if c.State != OK {
 			c.Want, c.Why = "not set by runai-prep", noLonger
+			if slices.ContainsFunc(c.drops, func(e entry) bool { return e.kind == "was" }) {
+				c.Want = "set as it was before"
+			}
 			gone = append(gone, c)
 		}
 	}
@@ -127,7 +129,7 @@ func (p *proxyPlan) removals() []change {
 	if n := len(certificates.Steps); n > 0 {
 		certificates.Have = fmt.Sprintf("%d that runai-prep made trusted", n)
 		certificates.Want = "trusted no longer by what starts from now on"
-		certificates.Steps = append(certificates.Steps, updateTrust(trustStores[p.f.trust()]))
+		certificates.Steps = append(certificates.Steps, updateTrust(trustStores[p.f.trust()], true))
 		gone = append(gone, certificates)
 	}
 	return append(gone, last...)
@@ -164,9 +166,9 @@ func (p *proxyPlan) removal(e entry) (change, bool) {
 		c.State, c.Have, c.Hint, c.drops = Unknown, e.path+" cannot be read without root", "enable sudo for this host", nil
 		return c, true
 	case signed && intact:
-		c.Steps = append(c.Steps, remote.Step{Title: "remove " + e.path, Remove: &remote.Removal{Path: e.path}})
+		c.Steps = append(c.Steps, remote.Step{Title: "remove " + e.path, Remove: &remote.Removal{Path: e.path, Ours: true}})
 	case ours:
-		c.Steps = append(c.Steps, remote.Step{Title: "remove " + e.path, Remove: &remote.Removal{Path: e.path, Old: f.old()}})
+		c.Steps = append(c.Steps, remote.Step{Title: "remove " + e.path, Remove: &remote.Removal{Path: e.path, Old: f.old(), Ours: true}})
 	case signed || f.Presence == Present:
 		c.State, c.Have, c.drops = OK, e.path+" was changed since runai-prep wrote it, and is left alone", nil
 		c.Hint = "remove it by hand if nobody needs it"
@@ -190,6 +192,9 @@ func (p *proxyPlan) removal(e entry) (change, bool) {
 func (f *proxyFacts) isThere(e entry) bool {
 	has := f.files[e.path]
 	switch e.kind {
+	case "was", "secret was": // as long as what took its place is, whoever changed that
+		_, there := lineSyntaxes[e.path].assigned(has.content, nameOf(e))
+		return there || has.Presence == Unreadable
 	case "line":
 		return hasLine(has.content, e.text)
 	case "secret line":

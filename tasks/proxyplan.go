@@ -52,11 +52,14 @@ func planProxy(h inventory.Host, facts Facts) []Finding {
 				if !wished(name) {
 					continue
 				}
-				if u := p.f.unit(name); u != nil && u.Load == "loaded" {
+				switch u := p.f.unit(name); {
+				case u != nil && u.Load == "loaded":
 					units = append(units, p.unit(u))
-				} else if listed && u != nil && u.Load == "masked" {
+				case u != nil && u.Load == "masked":
 					units = append(units, p.notHere(name, "is masked"))
-				} else if listed {
+				case u != nil && u.Load != "not-found":
+					units = append(units, p.notLoaded(u))
+				case listed:
 					units = append(units, p.notHere(name, "is not installed"))
 				}
 				// A drop-in of a runtime that is gone harms nobody.
@@ -67,7 +70,17 @@ func planProxy(h inventory.Host, facts Facts) []Finding {
 	changes := append(before, p.certificates(units)...)
 	gone := p.removals()
 	changes = append(append(changes, units...), gone...)
-	return p.f.ledger.remember(changes, p.f.isThere)
+	return p.f.asRoot(p.f.ledger.remember(changes, p.f.isThere))
+}
+
+// notLoaded is the finding for a unit that systemd cannot make sense of: its
+// settings are unknown, and what it would do with a drop-in is too.
+func (p *proxyPlan) notLoaded(u *unitFacts) change {
+	return change{Finding: Finding{
+		Subject: u.Name, State: Unknown, Why: p.why, Want: p.wantSecretly(),
+		Have: u.Name + ".service cannot be loaded (" + u.Load + ")",
+		Hint: "see what systemctl status " + u.Name + " says of it",
+	}}
 }
 
 // notHere is the finding for a target that was asked for by name. It is no
@@ -103,8 +116,9 @@ func (p *proxyPlan) wantSecretly() string {
 }
 
 // lines edits a file of which only single lines are ours.
-func (p *proxyPlan) lines(subject, path string, syntax lineSyntax, want []assignment, mode fs.FileMode) change {
+func (p *proxyPlan) lines(subject, path string, want []assignment, mode fs.FileMode) change {
 	c := change{Finding: Finding{Subject: subject, State: OK, Want: p.want(), Why: p.why}}
+	syntax := lineSyntaxes[path]
 	f := p.f.files[path]
 	if f.Path == "" {
 		f = file{Path: path, Presence: Absent}
@@ -123,17 +137,20 @@ func (p *proxyPlan) lines(subject, path string, syntax lineSyntax, want []assign
 	content := p.withoutStale(path, syntax, want, syntax.set(f.content, want), &c)
 	c.Have = "set in " + path
 	for _, a := range want {
-		e := lineEntry(path, syntax, a)
-		written := hasLine(content, e.text) && !hasLine(f.content, e.text)
-		if e.kind == "secret line" {
-			written = syntax.set(f.content, []assignment{a}) != f.content
+		if syntax.set(f.content, []assignment{a}) == f.content {
+			continue
 		}
-		if written {
-			c.adds = append(c.adds, e)
+		c.adds = append(c.adds, lineEntry(path, syntax, a))
+		if was, ok := syntax.assigned(f.content, a.name); ok && !p.f.ledger.knows(path, a.name) {
+			c.adds = append(c.adds, wasEntry(path, a.name, was))
 		}
 	}
 	tooOpen := mode == 0o600 && f.Presence == Present && !isRootOnly(p.f.modes[path])
 	if content == f.content && !tooOpen {
+		return c
+	}
+	if why := notText(f); why != "" {
+		c.State, c.Have, c.Hint, c.adds, c.drops = Unmet, why, byHand, nil, nil
 		return c
 	}
 	c.State = Pending
@@ -144,7 +161,12 @@ func (p *proxyPlan) lines(subject, path string, syntax lineSyntax, want []assign
 	if tooOpen && content == f.content {
 		c.Have = path + " holds credentials and is not root's alone"
 	}
-	if path != curlrcPath && mode == 0 && slices.ContainsFunc(c.drops, func(e entry) bool { return e.kind == "secret line" }) {
+	dropped := func(kind string) bool {
+		return slices.ContainsFunc(c.drops, func(e entry) bool { return e.kind == kind })
+	}
+	if dropped("secret was") {
+		c.Hint = "what stood there before held credentials: find it in /var/lib/runai-prep/backup" + path
+	} else if path != curlrcPath && mode == 0 && dropped("secret line") && !holdsCredentials(content) {
 		mode = 0o644 // as it was before it held a password
 	}
 	c.Steps = []remote.Step{rewrite(f, content, mode)}
@@ -160,8 +182,48 @@ func lineEntry(path string, syntax lineSyntax, a assignment) entry {
 	return entry{"line", path, syntax.format(a)}
 }
 
+// wasEntry remembers a line of somebody else that ours takes the place of. One
+// with credentials is only in the copy of the whole file that is kept: the
+// ledger is for everybody to read.
+func wasEntry(path, name, line string) entry {
+	if isSecretName(name) || holdsCredentials(line) {
+		return entry{"secret was", path, name}
+	}
+	return entry{"was", path, line}
+}
+
+// nameOf is the name that the line of an entry assigns.
+func nameOf(e entry) string {
+	if strings.HasPrefix(e.kind, "secret ") {
+		return e.text
+	}
+	syntax, ok := lineSyntaxes[e.path]
+	if !ok {
+		return "" // the ledger was edited
+	}
+	a, _ := syntax.parse(e.text)
+	return a.name
+}
+
+// was is what stood in the place of our line before.
+func (l ledger) was(path, name string) (entry, bool) {
+	for _, e := range l.entries {
+		if (e.kind == "was" || e.kind == "secret was") && e.path == path && nameOf(e) == name {
+			return e, true
+		}
+	}
+	return entry{}, false
+}
+
+// knows reports whether a line of the name is remembered already: what has
+// taken its place since is no more than a change to what we wrote.
+func (l ledger) knows(path, name string) bool {
+	return slices.ContainsFunc(l.entries, func(e entry) bool { return e.path == path && nameOf(e) == name })
+}
+
 // withoutStale takes the lines out that we put there and that are no longer
-// wished. One that somebody has changed since is no longer ours.
+// wished, and puts those back that stood there before. One that somebody has
+// changed since is no longer ours.
 func (p *proxyPlan) withoutStale(path string, syntax lineSyntax, want []assignment, content string, c *change) string {
 	wanted := func(name string) bool {
 		return slices.ContainsFunc(want, func(a assignment) bool { return a.name == name })
@@ -173,45 +235,53 @@ func (p *proxyPlan) withoutStale(path string, syntax lineSyntax, want []assignme
 		ours = ours || e.kind == "line" && e.path == path && hasLine(p.f.files[path].content, e.text)
 	}
 	for _, e := range p.f.ledger.entries {
-		if e.path != path {
+		if e.path != path || e.kind != "line" && e.kind != "secret line" || wanted(nameOf(e)) {
 			continue
 		}
 		stale := func(line string) bool {
 			a, ok := syntax.parse(line)
-			if !ok || wanted(a.name) {
-				return false
+			return ok && (e.kind == "line" && line == e.text || e.kind == "secret line" && a.name == e.text && (ours || path == curlrcPath))
+		}
+		was, had := p.f.ledger.was(path, nameOf(e))
+		next := replaceAssignments(content, syntax, stale, func(a assignment) string {
+			switch {
+			case had && was.kind == "was":
+				return was.text
+			case path == sysconfigPath: // YaST wants the lines to be there, as the package brings them
+				a.value = ""
+				if a.name == "PROXY_ENABLED" {
+					a.value = "no"
+				}
+				return syntax.format(a)
 			}
-			return e.kind == "line" && line == e.text || e.kind == "secret line" && a.name == e.text && (ours || path == curlrcPath)
-		}
-		var next string
-		if path == sysconfigPath {
-			next = resetSysconfig(content, syntax, stale)
-		} else {
-			next = withoutLines(content, stale)
-		}
+			return ""
+		})
 		if next != content {
 			content = next
 			c.drops = append(c.drops, e)
+			if had {
+				c.drops = append(c.drops, was)
+			}
 		}
 	}
 	return content
 }
 
-// resetSysconfig puts the values back that the package brings: YaST wants the
-// lines to be there.
-func resetSysconfig(content string, syntax lineSyntax, stale func(string) bool) string {
-	lines := splitLines(content)
-	for i, line := range lines {
-		if line = strings.TrimSuffix(line, "\n"); stale(line) {
-			a, _ := syntax.parse(line)
-			a.value = ""
-			if a.name == "PROXY_ENABLED" {
-				a.value = "no"
+// replaceAssignments puts other lines in the place of those that are stale, or
+// none.
+func replaceAssignments(content string, syntax lineSyntax, stale func(line string) bool, by func(assignment) string) string {
+	var b strings.Builder
+	for _, line := range splitLines(content) {
+		text := strings.TrimSuffix(line, "\n")
+		if stale(text) {
+			a, _ := syntax.parse(text)
+			if line = by(a); line != "" {
+				line += "\n"
 			}
-			lines[i] = syntax.format(a) + "\n"
 		}
+		b.WriteString(line)
 	}
-	return strings.Join(lines, "")
+	return b.String()
 }
 
 func isSecretName(name string) bool {
@@ -239,8 +309,8 @@ func differing(syntax lineSyntax, content string, want []assignment) string {
 		case has == w.value:
 		case isSecretName(w.name):
 			others = append(others, w.name+" is another")
-		case !slices.Contains(others, strings.ToUpper(w.name)+" is "+masked(has)):
-			others = append(others, w.name+" is "+masked(has))
+		case !slices.Contains(others, strings.ToUpper(w.name)+" is "+maskedAddress(has)):
+			others = append(others, w.name+" is "+maskedAddress(has))
 		}
 	}
 	switch {
@@ -253,7 +323,7 @@ func differing(syntax lineSyntax, content string, want []assignment) string {
 }
 
 func (p *proxyPlan) environment() change {
-	c := p.lines("environment", environmentPath, environmentSyntax, p.w.assignments(), 0)
+	c := p.lines("environment", environmentPath, p.w.assignments(), 0)
 	if p.w.credentials() {
 		c.Want += " without its credentials, for every user can read " + environmentPath
 	}
@@ -283,9 +353,9 @@ func (p *proxyPlan) packageManager() change {
 				want = append(want, a)
 			}
 		}
-		c := p.lines("zypper", sysconfigPath, sysconfigSyntax, want, 0)
+		c := p.lines("zypper", sysconfigPath, want, 0)
 		if p.w.credentials() && c.State != Unknown && c.State != Unmet {
-			user := p.lines("zypper", curlrcPath, curlrcSyntax, []assignment{{"proxy-user", p.w.username + ":" + p.w.password}}, mode)
+			user := p.lines("zypper", curlrcPath, []assignment{{"proxy-user", p.w.username + ":" + p.w.password}}, mode)
 			c.Want = p.wantSecretly()
 			c.Steps, c.adds = append(c.Steps, user.Steps...), append(c.adds, user.adds...)
 			if user.State != OK {
@@ -300,7 +370,7 @@ func (p *proxyPlan) packageManager() change {
 			path = yumPath
 		}
 		want := append([]assignment{{"proxy", p.w.dnfURL()}}, credentials("proxy_username", "proxy_password")...)
-		c := p.lines("dnf", path, dnfSyntax, want, mode)
+		c := p.lines("dnf", path, want, mode)
 		c.Want = masked(p.w.dnfURL())
 		if p.w.credentials() {
 			c.Want += " with credentials, so that " + path + " is root's alone"
@@ -313,13 +383,18 @@ func (p *proxyPlan) packageManager() change {
 // write replaces a file that is ours alone.
 func (p *proxyPlan) write(f file, path, content string, mode fs.FileMode) remote.Step {
 	f.Path = path
-	if mode != 0o600 {
-		if _, signed := p.f.intact[path]; signed { // with a password until now
-			return remote.Step{Title: "write " + path, Write: &remote.File{Path: path, Mode: mode, Secret: secret.New(content)}}
-		}
-		return rewrite(f, content, mode)
+	if _, signed := p.f.intact[path]; signed || mode == 0o600 { // with a password, now or until now
+		return remote.Step{Title: "write " + path, Write: &remote.File{Path: path, Mode: mode, Secret: secret.New(content), Ours: true}}
 	}
-	return remote.Step{Title: "write " + path, Write: &remote.File{Path: path, Mode: mode, Secret: secret.New(content)}}
+	return p.writeOurs(f, content, mode)
+}
+
+// writeOurs replaces a file that is ours and was shown. What somebody else has
+// made of it since is worth keeping.
+func (p *proxyPlan) writeOurs(f file, content string, mode fs.FileMode) remote.Step {
+	step := rewrite(f, content, mode)
+	step.Write.Ours = f.Presence != Present || p.f.ledger.has(entry{"file", f.Path, fmt.Sprintf("%x", sha256.Sum256([]byte(f.content)))})
+	return step
 }
 
 // ownFile is the ledger's entry for a whole file; of one with a password not

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -180,38 +181,64 @@ func (w proxyWish) dnfURL() string {
 	return w.http
 }
 
-// masked takes the credentials out of URLs, for messages.
+// masked takes credentials out of messages: of URLs, and of addresses that are
+// given without a scheme, as in http_proxy=user:password@proxy:3128. What is in
+// doubt is masked too. Exports of NFS (nas:/a@b) are none.
 func masked(text string) string {
 	var b strings.Builder
-	for {
-		before, after, ok := strings.Cut(text, "://")
-		b.WriteString(before)
-		if !ok {
-			return b.String()
+	for text != "" {
+		end := strings.IndexAny(text, " \t\r\n")
+		switch {
+		case end < 0:
+			end = len(text)
+		case end == 0:
+			b.WriteByte(text[0])
+			text = text[1:]
+			continue
 		}
-		b.WriteString("://")
-		end := strings.IndexAny(after, " \t\n\"'")
-		if end < 0 {
-			end = len(after)
-		}
-		if at := strings.LastIndexByte(after[:end], '@'); at >= 0 {
-			b.WriteString(secret.Shown + "@")
-			after = after[at+1:]
-		}
-		text = after
+		b.WriteString(maskedWord(text[:end]))
+		text = text[end:]
 	}
+	return b.String()
 }
+
+func maskedWord(word string) string {
+	at := strings.LastIndexByte(word, '@')
+	colon := strings.IndexByte(word[:max(at, 0)], ':')
+	if colon < 0 {
+		return word
+	}
+	start := colon + len("://")
+	switch {
+	case strings.HasPrefix(word[colon:at], "://"):
+	case word[colon+1] == '/':
+		return word
+	default:
+		start = 1 + strings.LastIndexAny(word[:colon], `="'(<,`)
+	}
+	return word[:start] + secret.Shown + word[at:]
+}
+
+// maskedAddress is masked for the value of one setting, which is the address of
+// a proxy: whatever blanks and quotes are in it, up to the last @ it is nobody's
+// business.
+func maskedAddress(value string) string {
+	at := strings.LastIndexByte(value, '@')
+	if at < 0 {
+		return value
+	}
+	start := 0
+	if i := strings.Index(value[:at], "://"); i >= 0 {
+		start = i + len("://")
+	}
+	return value[:start] + secret.Shown + value[at:]
+}
+
+// secretive is what a file looks like that must not be shown: it names
+// something that is kept secret, or gives the user of a proxy.
+var secretive = regexp.MustCompile(`(?i)passw|secret|token|credentials? *= *[^/ ]|proxy-user|,pass=|(api|access|auth|private)_?key|proxy.*@`)
 
 // holdsCredentials reports whether a text must not be shown.
 func holdsCredentials(text string) bool {
-	if masked(text) != text {
-		return true
-	}
-	text = strings.ToLower(text)
-	for _, sign := range []string{"password", "proxy-user", "passwd=", ",pass=", "token="} {
-		if strings.Contains(text, sign) {
-			return true
-		}
-	}
-	return false
+	return masked(text) != text || secretive.MatchString(text)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/runai-prep/runai-prep/remote"
 )
@@ -69,10 +70,9 @@ type trustStore struct {
 	pkg            string // brings update
 }
 
-// trustStores by the word that the probe calls them. --fresh, because the
-// plain update leaves dangling links to a certificate that is gone.
+// trustStores by the word that the probe calls them.
 var trustStores = map[string]trustStore{
-	"debian": {"/usr/local/share/ca-certificates", ".crt", "/etc/ssl/certs/ca-certificates.crt", "update-ca-certificates --fresh", "ca-certificates"},
+	"debian": {"/usr/local/share/ca-certificates", ".crt", "/etc/ssl/certs/ca-certificates.crt", "update-ca-certificates", "ca-certificates"},
 	"el":     {"/etc/pki/ca-trust/source/anchors", ".pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "update-ca-trust extract", "ca-certificates"},
 	"suse":   {"/etc/pki/trust/anchors", ".pem", "/var/lib/ca-certificates/ca-bundle.pem", "update-ca-certificates", "ca-certificates"},
 }
@@ -116,10 +116,14 @@ done
 	return b.String()
 }
 
-// updateTrust is the step that makes programs see the files.
-func updateTrust(t trustStore) remote.Step {
-	return remote.Step{
-		Title: t.update,
-		Run:   &remote.Command{Script: t.update},
+// updateTrust is the step that makes programs see the files. Debian's leaves
+// dangling links to what is gone unless it makes all links afresh; for a moment
+// there are none then, so that is only done when something was taken away.
+// Either is never to be cut off half way.
+func updateTrust(t trustStore, removed bool) remote.Step {
+	script := t.update
+	if removed && t.folder == trustStores["debian"].folder {
+		script += " --fresh"
 	}
+	return remote.Step{Title: script, Run: &remote.Command{Script: script, Timeout: 10 * time.Minute}}
 }
