@@ -11,7 +11,8 @@ import (
 // by their addresses, and reports hosts whose way leads through themselves.
 func (b *hostBuilder) resolveBastions() {
 	// Hosts share settings: the ways are few where the hosts are many.
-	ways := map[*Settings][]int{} // hops that are hosts, as written
+	ways := map[*Settings][]int{} // hops that are hosts, by name or address
+	at := b.hopAddresses()
 	for i := range b.hosts {
 		s := b.hosts[i].Settings
 		if _, done := ways[s]; done {
@@ -21,6 +22,8 @@ func (b *hostBuilder) resolveBastions() {
 		for _, hop := range s.SSH.Bastions {
 			if p, ok := b.named[hop.Host]; ok {
 				hops = append(hops, p.index)
+			} else if i, ok := at[keyOf(hop.Host, hop.Port)]; ok {
+				hops = append(hops, i)
 			}
 		}
 		ways[s] = hops
@@ -74,6 +77,41 @@ func (b *hostBuilder) resolveBastions() {
 			}
 		}
 	}
+}
+
+// hopAddresses finds the hosts that hops name by address instead of by name.
+// Where several share it, as in two networks, it is one that is reached
+// directly, if any is.
+func (b *hostBuilder) hopAddresses() map[endpointKey]int {
+	wanted := map[endpointKey]bool{}
+	seen := map[*Settings]bool{}
+	for i := range b.hosts {
+		s := b.hosts[i].Settings
+		if seen[s] {
+			continue
+		}
+		seen[s] = true
+		for _, hop := range s.SSH.Bastions {
+			if _, named := b.named[hop.Host]; !named {
+				wanted[keyOf(hop.Host, hop.Port)] = true
+			}
+		}
+	}
+	found := map[endpointKey]int{}
+	if len(wanted) == 0 {
+		return found
+	}
+	for i := range b.hosts {
+		h := &b.hosts[i]
+		key := keyOf(h.Address, h.SSH.Port)
+		if !wanted[key] {
+			continue
+		}
+		if _, taken := found[key]; !taken || len(h.SSH.Bastions) == 0 {
+			found[key] = i
+		}
+	}
+	return found
 }
 
 // bastionRange is where the way to a host is said: in its own block, its

@@ -185,7 +185,7 @@ func (l *loader) readLevel(content *hcl.BodyContent, kinds []kind, own ...string
 			rb.label = b.Labels[0]
 			what += fmt.Sprintf(" %q", rb.label)
 			if err := rb.kind.label(rb.label); err != nil {
-				l.errorf(b.LabelRanges[0], "Invalid "+rb.kind.name, "%s", sentence(err))
+				l.refuse(b.LabelRanges[0], "Invalid "+rb.kind.name, rb.label, err)
 			}
 		}
 		if before, ok := first[what]; ok {

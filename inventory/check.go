@@ -37,10 +37,24 @@ func plainText(s string) error {
 	return nil
 }
 
-// word is plain text without blanks: fields of fstab(5), of no_proxy and the
+// visible is plain text without Unicode's format characters: nobody sees a zero
+// width space or a mark that turns the direction of writing, but programs do.
+func visible(s string) error {
+	if err := plainText(s); err != nil {
+		return err
+	}
+	for _, r := range s {
+		if unicode.Is(unicode.Cf, r) {
+			return fmt.Errorf("the value holds the invisible character %U; remove it", r)
+		}
+	}
+	return nil
+}
+
+// word is visible text without blanks: fields of fstab(5), of no_proxy and the
 // like are separated by them.
 func word(s string) error {
-	if err := plainText(s); err != nil {
+	if err := visible(s); err != nil {
 		return err
 	}
 	if strings.ContainsFunc(s, unicode.IsSpace) {
@@ -182,13 +196,12 @@ func proxyURL(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" {
 		if strings.Contains(s, "@") {
-			return errors.New("the value is not a URL; write one such as http://proxy.example.com:3128, and the credentials as username = … and password = …")
+			return credentialsError("the value is not a URL; write one such as http://proxy.example.com:3128, and the credentials as username = … and password = …")
 		}
 		return fmt.Errorf("%q is not a URL; write one such as http://proxy.example.com:3128", s)
 	}
 	if u.User != nil {
-		// The URL is not repeated here: it holds the credentials.
-		return errors.New("the URL holds credentials, which would end in files that everybody reads; write username = … and password = … beside it")
+		return credentialsError("the URL holds credentials, which would end in files that everybody reads; write username = … and password = … beside it")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf("%q has the scheme %q; a proxy's URL begins with http:// or https://", s, u.Scheme)
@@ -218,7 +231,7 @@ func httpURL(s string) error {
 	case err != nil || u.Host == "":
 		return fmt.Errorf("%q is not a URL; write one such as http://mirror.example.com/cuda", s)
 	case u.User != nil:
-		return errors.New("the URL holds credentials, which plans and results would show; use a mirror that needs none")
+		return credentialsError("the URL holds credentials, which plans and results would show; use a mirror that needs none")
 	case !slices.Contains([]string{"http", "https", "file"}, u.Scheme):
 		return fmt.Errorf("%q has the scheme %q; use http, https or file", s, u.Scheme)
 	}

@@ -56,7 +56,7 @@ func TestExamples(t *testing.T) {
 		if err != nil {
 			continue // a folder
 		}
-		if got, diags := inventory.Format(src, path); diags.HasErrors() || !bytes.Equal(got, src) {
+		if got, _, diags := inventory.Format(src, path); diags.HasErrors() || !bytes.Equal(got, src) {
 			t.Errorf("%s is not formatted: %v", path, diags)
 		}
 	}

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -29,14 +30,33 @@ type faults struct {
 	seen  map[string]bool
 	alike map[string]int // by place and summary
 	more  int            // errors beyond maxFaults
-	// mask takes the secrets read so far out of a message.
-	mask func(string) string
+	// mask takes the secrets read so far out of a message about a place.
+	mask func(string, *hcl.Range) string
+	// conceal hides a place of the source, and the value that it has.
+	conceal func(hcl.Range, string)
 }
 
 // errorf reports a fault at rng. The message is whole sentences, and the last
 // of them says what to do.
 func (f *faults) errorf(rng hcl.Range, summary, format string, args ...any) {
 	f.add(&hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(format, args...), Subject: &rng})
+}
+
+// refuse reports that the text at rng did not pass its check. What looks like
+// credentials is neither repeated nor shown in the line of the source.
+func (f *faults) refuse(rng hcl.Range, summary, text string, err error) {
+	if f == nil {
+		return
+	}
+	var safe credentialsError
+	known := errors.As(err, &safe)
+	if known || holdsCredentials(text) {
+		f.conceal(rng, text)
+		if !known {
+			err = errors.New("the value does not fit here, and is not shown because it looks like one with a password in it; write it without the part before the @")
+		}
+	}
+	f.errorf(rng, summary, "%s", sentence(err))
 }
 
 // warnf reports advice at rng.
@@ -55,7 +75,7 @@ func (f *faults) add(diags ...*hcl.Diagnostic) {
 		// expression refers to; some of them are secrets.
 		d.Expression, d.EvalContext = nil, nil
 		if f.mask != nil {
-			d.Summary, d.Detail = f.mask(d.Summary), f.mask(d.Detail)
+			d.Summary, d.Detail = f.mask(d.Summary, d.Subject), f.mask(d.Detail, d.Subject)
 		}
 		key := d.Summary + "\x00" + d.Detail
 		if d.Subject != nil {

@@ -182,12 +182,18 @@ func (l *loader) secretFunctions(f map[string]function.Function) {
 	}})
 }
 
+// errNoCommands is Options.NoCommands.
+var errNoCommands = errors.New("no program is run while the inventory is read in this way")
+
 // command runs a program of this machine and returns its output without the
 // final newline.
 func (l *loader) command(argv []string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
 	out, err := l.options.Run(ctx, argv)
+	if errors.Is(err, errNoCommands) {
+		return "", safef("%q: %v", argv[0], err)
+	}
 	if ctx.Err() != nil {
 		return "", safef("%q did not end within %s; run it by hand to see what it waits for", argv[0], commandTimeout)
 	}

@@ -64,8 +64,8 @@ func FuzzLoad(f *testing.F) {
 				}
 			}
 		}
-		if out, diags := inventory.Format(src, "f.hcl"); !diags.HasErrors() {
-			if again, _ := inventory.Format(out, "f.hcl"); !bytes.Equal(out, again) {
+		if out, _, diags := inventory.Format(src, "f.hcl"); !diags.HasErrors() {
+			if again, _, _ := inventory.Format(out, "f.hcl"); !bytes.Equal(out, again) {
 				t.Errorf("formatting twice differs:\n%s\n%s", out, again)
 			}
 		}

@@ -239,7 +239,7 @@ func (b *hostBuilder) head(h *hostBlock, ctx *hcl.EvalContext, head *hostHead, p
 		case "address":
 			if head.address = in.text(address); strings.Contains(head.address, ":") {
 				if ip, err := netip.ParseAddr(head.address); err == nil {
-					head.address = ip.String()
+					head.address = ip.Unmap().String()
 				}
 			}
 		case "role":
@@ -333,17 +333,29 @@ func (b *hostBuilder) settingsFor(h *hostBlock, head hostHead, own *level) *Sett
 	return s
 }
 
+// An endpointKey is alike for all ways to write an address and SSH port.
+type endpointKey struct {
+	address string
+	port    int
+}
+
+func keyOf(address string, port int) endpointKey {
+	address = strings.ToLower(strings.TrimSuffix(address, "."))
+	if strings.Contains(address, ":") {
+		if ip, err := netip.ParseAddr(address); err == nil {
+			address = ip.Unmap().String()
+		}
+	}
+	return endpointKey{address, cmp.Or(port, 22)}
+}
+
 // checkAddresses reports hosts that are one machine.
 func (b *hostBuilder) checkAddresses() {
-	type way struct {
-		address string
-		port    int
-	}
-	first := make(map[way]int, len(b.hosts))
+	first := make(map[endpointKey]int, len(b.hosts))
 	reported := map[[2]*hostBlock]bool{}
 	for i := range b.hosts {
 		h := &b.hosts[i]
-		w := way{strings.ToLower(strings.TrimSuffix(h.Address, ".")), cmp.Or(h.SSH.Port, 22)}
+		w := keyOf(h.Address, h.SSH.Port)
 		j, taken := first[w]
 		if !taken {
 			first[w] = i

@@ -12,6 +12,7 @@
 //	              which attributes each block has, and their checks
 //	value.go, check.go
 //	              an attribute's value converted, and checked as text
+//	secrets*.go   what no diagnostic shows: learnt, masked, blanked
 //	hosts.go      host patterns expanded, addresses, roles, groups
 //	settings.go   the layers of a host merged into its Settings
 //
@@ -38,6 +39,10 @@ type Options struct {
 	// Run runs argv for the function command() and returns its standard
 	// output; nil runs it on this machine.
 	Run func(ctx context.Context, argv []string) ([]byte, error)
+	// NoCommands makes command() and sops() fail instead of running a
+	// program: for shell completion and other readers that nobody asked
+	// to run one. Everything else is read as far as it goes.
+	NoCommands bool
 	// Now is the clock that certificates are held against; nil: time.Now.
 	Now func() time.Time
 }
@@ -87,6 +92,9 @@ func newLoader(path string, o Options) *loader {
 	if o.Run == nil {
 		o.Run = runLocally
 	}
+	if o.NoCommands {
+		o.Run = func(context.Context, []string) ([]byte, error) { return nil, errNoCommands }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -95,7 +103,7 @@ func newLoader(path string, o Options) *loader {
 		base = filepath.Dir(path)
 	}
 	l := &loader{options: o, now: o.Now(), base: base, files: map[string]*hcl.File{}, names: map[string][]string{}}
-	l.mask = l.secrets.mask
+	l.mask, l.conceal = l.secrets.mask, l.secrets.conceal
 	l.root = &hcl.EvalContext{Functions: l.functions()}
 	return l
 }

@@ -9,7 +9,7 @@ import (
 var proxySpec = spec[Proxy]{
 	{"http_proxy", func(p *Proxy, in input) { p.HTTPProxy = in.text(proxyURL) }},
 	{"https_proxy", func(p *Proxy, in input) { p.HTTPSProxy = in.text(proxyURL) }},
-	{"username", func(p *Proxy, in input) { p.Username = in.text(nil) }},
+	{"username", func(p *Proxy, in input) { p.Username = in.text(visible) }},
 	{"password", func(p *Proxy, in input) { p.Password = in.password() }},
 	{"no_proxy", func(p *Proxy, in input) { p.NoProxy = in.texts(noProxy) }},
 	{"ca_certificates", func(p *Proxy, in input) { p.CACertificates = in.certificates() }},

@@ -121,7 +121,7 @@ func (l *loader) inventoryFiles(path string) []string {
 	}
 	if len(names) == 0 {
 		l.add(&hcl.Diagnostic{Severity: hcl.DiagError, Summary: "No inventory",
-			Detail: fmt.Sprintf("The folder %q holds no .hcl file. Name the folder or file of the inventory, or write one with `runai-prep init`.", path)})
+			Detail: fmt.Sprintf("The folder %q holds no .hcl file. Name the folder or file of the inventory. How one is written stands in docs/inventory.md; examples/ holds whole ones.", path)})
 	}
 	slices.Sort(names)
 	return names
@@ -139,34 +139,18 @@ func (l *loader) unreadable(path string, err error) {
 }
 
 // parse reads one HCL file; it is nil when it has no usable body. What is
-// assigned to attributes named in hidden is never shown, nor is what is
-// assigned to anything called like a password.
+// assigned to attributes named in hidden is never shown.
 func (l *loader) parse(name string, hidden ...string) *hcl.File {
 	src, err := readFile(name)
 	if err != nil {
 		l.unreadable(name, err)
 		return nil
 	}
-	// Lexing reports nothing that parsing does not.
-	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
-	if rng, deep := tooDeep(tokens); deep {
-		l.files[name], l.unparsed = &hcl.File{Bytes: src}, true
-		l.errorf(rng, "Too deeply nested", "The file nests brackets or operators too deeply, or holds a number too large, to be read. Split the expression into local values.")
-		return nil
-	}
-	file, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos)
-	if diags.HasErrors() && bytes.Contains(src, []byte("sensitive")) {
-		hidden = append(hidden, "default") // perhaps of a sensitive variable
-	}
-	l.secrets.hideAssigned(tokens, hidden...)
-	if file == nil {
-		file = &hcl.File{Bytes: src}
-	}
+	file, diags := l.secrets.parse(src, name, hidden...)
 	l.files[name] = file
 	l.add(diags...)
 	if diags.HasErrors() {
 		l.unparsed = true
-		l.secrets.hideLines(src, name)
 	}
 	if file.Body == nil {
 		return nil
@@ -239,8 +223,8 @@ func tooDeep(tokens hclsyntax.Tokens) (hcl.Range, bool) {
 		case hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCBrace, hclsyntax.TokenTemplateSeqEnd, hclsyntax.TokenCQuote:
 			operators = enclosing().before
 			open = open[:max(len(open)-1, 0)]
-		case hclsyntax.TokenNewline:
-			if b := enclosing(); b.lines {
+		case hclsyntax.TokenNewline, hclsyntax.TokenComment:
+			if b := enclosing(); b.lines && endsLine(t) {
 				operators = b.before
 			}
 		case hclsyntax.TokenComma:

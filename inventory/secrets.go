@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/runai-prep/runai-prep/internal/secret"
@@ -20,8 +20,8 @@ type secrets struct {
 	texts    []string // longest first
 	known    map[string]bool
 	places   []hcl.Range
-	short    *regexp.Regexp
-	replacer *strings.Replacer
+	replacer *strings.Replacer // of the texts; nil: to be made
+	short    *regexp.Regexp    // the short ones in quotes; nil: there are none
 }
 
 // learn remembers every text of a value. Truth values and null say nothing.
@@ -62,89 +62,19 @@ func (s *secrets) learnText(text string) {
 // hide remembers a part of the source that spells a secret out.
 func (s *secrets) hide(rng hcl.Range) { s.places = append(s.places, rng) }
 
-// passwordName recognizes names of secrets, misspelt ones too.
-var passwordName = regexp.MustCompile(`(?i)(pas+.{0,2}w.?r?[dt]|passwd|passphrase|secret|token)$`)
-
-// hideAssigned hides what is literally assigned to attributes of these names,
-// and to those that are called like a secret.
-// It reads tokens, not the parsed file: a line with a password and a missing
-// quote is shown as a syntax error, too.
-func (s *secrets) hideAssigned(tokens hclsyntax.Tokens, names ...string) {
-	for i := 0; i+2 < len(tokens); i++ {
-		if tokens[i].Type != hclsyntax.TokenIdent || tokens[i+1].Type != hclsyntax.TokenEqual {
-			continue
-		}
-		if !slices.Contains(names, string(tokens[i].Bytes)) && !passwordName.Match(tokens[i].Bytes) {
-			continue
-		}
-		i = s.hideExpression(tokens, i+2)
-	}
+// conceal hides a part of the source whose value turned out to be a secret.
+func (s *secrets) conceal(rng hcl.Range, value string) {
+	s.hide(rng)
+	s.learnText(value)
+	quoted := strconv.Quote(value) // as messages show it
+	s.learnText(quoted[1 : len(quoted)-1])
 }
 
-// passwordLine finds the line of a secret where tokens cannot be trusted,
-// because a quote is missing further up. What names a secret may be seen.
-var passwordLine = regexp.MustCompile(`(?im)(?:pas+.{0,2}w.?r?[dt]|passwd|passphrase|secret|token|default)[ \t]*=[ \t]*([^ \t\r\n].*)$`)
-
-var passwordPlace = regexp.MustCompile(`^(?:(?:env|command|sops|file)\("?[^"]*"?\)|(?:var|local)\.[\w-]+)[ \t]*}*[ \t\r]*$`)
-
-// hideLines hides the secrets of a file that does not parse.
-func (s *secrets) hideLines(src []byte, filename string) {
-	for _, m := range passwordLine.FindAllSubmatchIndex(src, -1) {
-		if passwordPlace.Match(src[m[2]:m[3]]) {
-			continue
-		}
-		s.hide(hcl.Range{Filename: filename, Start: hcl.Pos{Byte: m[2]}, End: hcl.Pos{Byte: m[3]}})
-	}
-}
-
-// hideExpression hides the literals of the expression that begins at token i,
-// but for the arguments of functions that only name the place of a secret. It
-// returns the last token of the expression.
-func (s *secrets) hideExpression(tokens hclsyntax.Tokens, i int) int {
-	depth, named := 0, 0 // brackets open; the depth inside such a call, or 0
-	for ; i < len(tokens); i++ {
-		t := tokens[i]
-		switch t.Type {
-		case hclsyntax.TokenNewline:
-			if depth <= 0 {
-				return i
-			}
-		case hclsyntax.TokenOParen, hclsyntax.TokenOBrack, hclsyntax.TokenOBrace, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
-			depth++
-			if named == 0 && t.Type == hclsyntax.TokenOParen && slices.Contains(secretPlaces, string(tokens[i-1].Bytes)) {
-				named = depth
-			}
-		case hclsyntax.TokenCParen, hclsyntax.TokenCBrack, hclsyntax.TokenCBrace, hclsyntax.TokenTemplateSeqEnd:
-			if depth--; depth < named {
-				named = 0
-			}
-			if depth < 0 {
-				return i // of a block on one line
-			}
-		case hclsyntax.TokenIdent:
-			// A word without quotes, which was meant to have them.
-			before, after := tokens[i-1].Type, tokens[min(i+1, len(tokens)-1)].Type
-			if depth == 0 && before == hclsyntax.TokenEqual && after != hclsyntax.TokenDot && after != hclsyntax.TokenOParen && after != hclsyntax.TokenDoubleColon && after != hclsyntax.TokenOBrack {
-				s.hideToken(t)
-			}
-		case hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit, hclsyntax.TokenNumberLit, hclsyntax.TokenQuotedNewline,
-			hclsyntax.TokenInvalid, hclsyntax.TokenBadUTF8:
-			if named == 0 {
-				s.hideToken(t)
-			}
-		}
-	}
-	return i
-}
-
-func (s *secrets) hideToken(t hclsyntax.Token) {
-	s.hide(t.Range)
-	s.learnText(string(t.Bytes))
-}
-
-// mask replaces the secrets in a message. Very short ones are replaced where
-// they stand as words of their own: "1" is not taken out of "10.0.0.1:22".
-func (s *secrets) mask(message string) string {
+// mask replaces the secrets in a message about at; at may be nil. Short ones
+// are words like any other: they are replaced in messages about the place that
+// spells them out, where they stand in quotes.
+func (s *secrets) mask(message string, at *hcl.Range) string {
+	message = maskCredentials(message)
 	if len(s.texts) == 0 {
 		return message
 	}
@@ -152,29 +82,36 @@ func (s *secrets) mask(message string) string {
 		s.compile()
 	}
 	message = s.replacer.Replace(message)
-	if s.short != nil {
-		message = s.short.ReplaceAllString(message, "${1}"+secret.Shown+"${2}")
+	if s.short != nil && at != nil && s.hidden(*at) {
+		message = s.short.ReplaceAllLiteralString(message, `"`+secret.Shown+`"`)
 	}
 	return message
 }
 
+// hidden reports whether a part of the source touches what is hidden.
+func (s *secrets) hidden(rng hcl.Range) bool {
+	return slices.ContainsFunc(s.places, func(p hcl.Range) bool {
+		return p.Filename == rng.Filename && p.Start.Byte <= rng.End.Byte && rng.Start.Byte <= p.End.Byte
+	})
+}
+
 // isShort says of which secrets a coincidence in a message is likely.
-func isShort(text string) bool { return len(text) < 4 }
+func isShort(text string) bool { return utf8.RuneCountInString(text) < 4 }
 
 func (s *secrets) compile() {
 	slices.SortFunc(s.texts, func(a, b string) int { return len(b) - len(a) })
 	var pairs, words []string
 	for _, t := range s.texts {
 		switch {
-		case isShort(t) && utf8.ValidString(t):
-			words = append(words, regexp.QuoteMeta(t))
 		case !isShort(t):
 			pairs = append(pairs, t, secret.Shown)
+		case utf8.ValidString(t):
+			words = append(words, regexp.QuoteMeta(t))
 		}
 	}
 	s.replacer = strings.NewReplacer(pairs...)
 	if s.short = nil; len(words) > 0 {
-		s.short = regexp.MustCompile(`(^|[\s"'])(?:` + strings.Join(words, "|") + `)($|[\s"'])`)
+		s.short = regexp.MustCompile(`["'](?:` + strings.Join(words, "|") + `)["']`)
 	}
 }
 
@@ -215,7 +152,19 @@ func (s *secrets) blank(files map[string]*hcl.File) {
 			}
 		}
 		if src != nil {
-			files[name] = &hcl.File{Body: f.Body, Bytes: src, Nav: f.Nav}
+			files[name] = &hcl.File{Body: f.Body, Bytes: src, Nav: blankedNav{f, s}}
 		}
 	}
+}
+
+// A blankedNav names the block around a place; a label may be wrong in that it
+// holds a secret.
+type blankedNav struct {
+	file    *hcl.File
+	secrets *secrets
+}
+
+// ContextString is what hcl's and this package's writers of diagnostics ask for.
+func (n blankedNav) ContextString(offset int) string {
+	return n.secrets.mask(enclosing(n.file, offset), nil)
 }

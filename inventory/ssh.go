@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,7 +29,10 @@ func userName(s string) error {
 	if err := word(s); err != nil {
 		return err
 	}
-	if strings.HasPrefix(s, "-") || strings.ContainsAny(s, `:"'/;`) {
+	if strings.Contains(s, ":") {
+		return credentialsError("the user name holds a colon, as if a password followed; write the login name alone, and the password as password = env(\"…\")")
+	}
+	if strings.HasPrefix(s, "-") || strings.ContainsAny(s, `"'/;`) {
 		return fmt.Errorf("%q is not a user name; write the login name alone", s)
 	}
 	return nil
@@ -81,7 +83,7 @@ func parseBastion(s string) (b Bastion, err error) {
 	if i := strings.LastIndex(s, "@"); i >= 0 {
 		b.User, rest = s[:i], s[i+1:]
 		if strings.Contains(b.User, ":") {
-			return b, errors.New("the hop holds a password; use a key or the agent for bastions")
+			return b, credentialsError("the hop holds a password; use a key or the agent for bastions")
 		}
 		if err := userName(b.User); err != nil {
 			return b, err

@@ -33,13 +33,9 @@ type input struct {
 	*faults
 }
 
-// wrong reports a fault of the value at rng.
-func (in input) wrong(rng hcl.Range, hidden bool, err error) {
-	if hidden {
-		in.errorf(rng, "Invalid "+in.name, "The value does not fit here. It comes from the environment and may be secret, so it is not shown; look at the variable that is read.")
-		return
-	}
-	in.errorf(rng, "Invalid "+in.name, "%s", sentence(err))
+// unseen reports a value from the environment that does not fit.
+func (in input) unseen(rng hcl.Range) {
+	in.errorf(rng, "Invalid "+in.name, "The value does not fit here. It comes from the environment and may be secret, so it is not shown; look at the variable that is read.")
 }
 
 // open takes the marks off a value that will be shown in plans and results.
@@ -99,11 +95,15 @@ func (in input) checked(s string, rng hcl.Range, hidden bool, check func(string)
 	if check == nil {
 		check = plainText
 	}
-	if err := check(s); err != nil {
-		in.wrong(rng, hidden, err)
-		return ""
+	switch err := check(s); {
+	case err == nil:
+		return s
+	case hidden:
+		in.unseen(rng)
+	default:
+		in.refuse(rng, "Invalid "+in.name, s, err)
 	}
-	return s
+	return ""
 }
 
 // texts is a list of strings, or a single one, each of which passes check.
@@ -179,7 +179,11 @@ func (in input) number(least, most int) int {
 	}
 	n, accuracy := v.AsBigFloat().Int64()
 	if accuracy != big.Exact || n < int64(least) || n > int64(most) {
-		in.wrong(in.expr.Range(), hidden, fmt.Errorf("%s is out of range; use a whole number from %d to %d", v.AsBigFloat().Text('g', 10), least, most))
+		if hidden {
+			in.unseen(in.expr.Range())
+		} else {
+			in.errorf(in.expr.Range(), "Invalid "+in.name, "%s is out of range; use a whole number from %d to %d.", v.AsBigFloat().Text('g', 10), least, most)
+		}
 		return 0
 	}
 	return int(n)

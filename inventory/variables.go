@@ -173,6 +173,7 @@ func (l *loader) parseGiven(v *variable, text, from string) *givenValue {
 	src := []byte(text)
 	rng := hcl.Range{Filename: from, Start: hcl.InitialPos, End: hcl.Pos{Line: 1, Column: len(src) + 1, Byte: len(src)}}
 	l.files[from] = &hcl.File{Bytes: src}
+	l.secrets.hideCredentials(src, from)
 	if v.sensitive {
 		l.secrets.learn(cty.StringVal(text))
 		l.secrets.hide(rng)

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"github.com/google/renameio/v2"
-	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/spf13/cobra"
 
 	"github.com/runai-prep/runai-prep/inventory"
@@ -69,11 +68,9 @@ func (a *app) formatFile(path string, check bool) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	formatted, diags := inventory.Format(old, path)
+	formatted, files, diags := inventory.Format(old, path)
 	if diags.HasErrors() {
-		parser := hclparse.NewParser()
-		_, _ = parser.ParseHCL(old, path) // only for the source lines in the diagnostics
-		return false, a.diagnose(&inventory.Inventory{Files: parser.Files()}, diags)
+		return false, a.diagnose(&inventory.Inventory{Files: files}, diags)
 	}
 	if path == "-" && !check {
 		_, err = a.stdout.Write(formatted)

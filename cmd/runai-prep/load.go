@@ -103,18 +103,18 @@ func (a *app) failedLast(path string) ([]string, error) {
 }
 
 // completeLimit completes host, group and role names from the inventory that
-// is already on the command line.
+// is already on the command line. It runs no programs: a key press is no order
+// to fetch passwords. What the inventory lacks then is no fault here.
 func (a *app) completeLimit(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	inv, diags := inventory.Load(args[0], inventory.Options{Vars: a.common.vars, VarFiles: a.common.varFiles, LookupEnv: os.LookupEnv})
-	if diags.HasErrors() {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
+	inv, _ := inventory.Load(args[0], inventory.Options{Vars: a.common.vars, VarFiles: a.common.varFiles, LookupEnv: os.LookupEnv, NoCommands: true})
 	var names []string
 	for _, h := range inv.Hosts {
 		names = append(append(names, h.Name, h.Role), h.Groups...)
 	}
+	slices.Sort(names)
+	names = slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == "" })
 	return names, cobra.ShellCompDirectiveNoFileComp
 }

@@ -33,3 +33,6 @@ host "10.0.0.300" {} # ERROR Invalid address: The name is the address, too, but 
 host "10.0.0.30" {}
 host "a..b" { address = "10.0.0.31" }
 host "c..d" {} # ERROR Invalid address: The name is the address, too, but "c..d" is neither a host name nor an IP address; give the host an address = ….
+host "u" { address = "10.0.0.40" }
+host "v" { address = "::ffff:10.0.0.40" } # ERROR Two hosts at one address: The hosts "u" and "v" (addresses.hcl:36) both have the address 10.0.0.40, port 22. Correct one of them.
+host "w" { address = "10.0.0\u200b.41" } # ERROR Invalid address: The value holds the invisible character U+200B; remove it.

@@ -74,3 +74,8 @@ nfs_mount "/mnt/k" { # ERROR Mount without export: Nothing says which export of 
   server = var.nas # ERROR Unknown variable: No variable "nas" is declared.
   export = null
 }
+nfs_mount "/mnt/l\u202e" { # ERROR Invalid nfs_mount: The value holds the invisible character U+202E; remove it.
+  server  = "nas\u200b" # ERROR Invalid server: The value holds the invisible character U+200B; remove it.
+  export  = "/l\ufeff" # ERROR Invalid export: The value holds the invisible character U+FEFF; remove it.
+  options = ["hard\u00ad"] # ERROR Invalid options: The value holds the invisible character U+00AD; remove it.
+}

@@ -29,6 +29,12 @@ role "c" {
 role "d" {
   proxy { https_proxy = "http://proxy:3128\r\nX: y" } # ERROR Invalid https_proxy: The value holds the control character U+000D; remove it.
 }
+role "e" {
+  proxy { no_proxy = [".svc\u200b"] } # ERROR Invalid no_proxy: The value holds the invisible character U+200B; remove it.
+}
+role "f" {
+  proxy { username = "run\u202eai" } # ERROR Invalid username: The value holds the invisible character U+202E; remove it.
+}
 host "x" {}
 host "y" {
   proxy { enabled = false }
@@ -42,5 +48,18 @@ host "y" {
   squid {
     port    = 65536 # ERROR Invalid port: 65536 is out of range; use a whole number from 1 to 65535.
     clients = ["10.0.0.0", "10.1.2.3/8", "clients"] # ERROR Invalid clients: "10.1.2.3/8" has bits set beyond its prefix length; write "10.0.0.0/8". # ERROR Invalid clients: "clients" is not a network; write an address and a prefix length, such as 10.0.0.0/8.
+  }
+}
+# What has no value is no second fault.
+host "z" {
+  proxy {
+    username = "runai"
+    password = env("UNSET_VARIABLE") # ERROR Error in function call: Call to function "env" failed: the environment variable "UNSET_VARIABLE" is not set; export it before the command is run.
+  }
+}
+host "zz" {
+  proxy {
+    username = env("UNSET_VARIABLE") # ERROR Error in function call: Call to function "env" failed: the environment variable "UNSET_VARIABLE" is not set; export it before the command is run.
+    password = "canary-secret"
   }
 }

@@ -1,6 +1,6 @@
 # The way to hosts.
 ssh {
-  user            = "root:toor" # ERROR Invalid user: "root:toor" is not a user name; write the login name alone.
+  user            = "root:toor" # ERROR Invalid user: The user name holds a colon, as if a password followed; write the login name alone, and the password as password = env("…").
   port            = 0 # ERROR Invalid port: 0 is out of range; use a whole number from 1 to 65535.
   identity_file   = ["~/.ssh/id", 5, "~/.ssh/id"] # ERROR Duplicate in identity_file: This stands in the list a second time. Remove it.
   known_hosts     = {} # ERROR Invalid known_hosts: A list of strings is needed here, not an object.
