@@ -64,8 +64,8 @@ host "gpu-01" { address = "` + gpu.IP + `" }
 	// and it is not torn away.
 	c.write("inventory.hcl", head+mount("/mnt/data", "/srv/data", v42+"\n  options = [\"noatime\"]")+mount("/home/shared", "/srv/home", v3))
 	gpu.SSH(t, "systemd-run -q --unit=holder --working-directory=/mnt/data sleep infinity; until [ \"$(readlink /proc/$(systemctl show -p MainPID --value holder)/cwd)\" = /mnt/data ]; do sleep 0.2; done")
-	contains(t, "plan of a busy mount", c.run(2, "plan", "inventory.hcl"), "sleep")
-	c.run(5, "apply", "-y", "inventory.hcl")
+	contains(t, "plan of a busy mount", c.run(3, "plan", "inventory.hcl"), "busy", "(sleep)")
+	c.run(3, "apply", "-y", "inventory.hcl")
 	contains(t, "a busy mount stays", gpu.SSH(t, "findmnt -n -o SOURCE /mnt/data; systemctl is-active holder"), nas.IP+":/srv/data", "active")
 	gpu.SSH(t, "systemctl stop holder")
 	contains(t, "plan", c.run(2, "plan", "inventory.hcl"), "umount /mnt/data")

@@ -33,7 +33,9 @@ var (
 	// "http://user:password@proxy", whatever the password holds
 	inURL = regexp.MustCompile(`://[^\s"']*@`)
 	// "proxy_password = x" of dnf.conf, "user=a,password=x" of a CIFS line in fstab
-	assigned = regexp.MustCompile(`(?i)([\w.-]*(?:password|passwd|passphrase|secret|token)|\bpass)(\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;"']+)`)
+	// Credentials without a scheme before them, as curl and apt take a proxy.
+	bare     = regexp.MustCompile(`(?i)((?:https?|all|ftp)_?proxy["']?\s*[=:]?\s*(?:is )?["']?)[^/@\s"']+:[^/@\s"'][^@\s"']*@`)
+	assigned = regexp.MustCompile(`(?i)([\w.-]*(?:password|passwd|passphrase|secret|token|credentials?|[_.-]key|apikey)|\bpass)(\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;"']+)`)
 )
 
 // redact takes passwords out of what a host had lying about in its files.
@@ -41,5 +43,6 @@ var (
 // us of, and a diff shows the lines around a change.
 func redact(s string) string {
 	s = inURL.ReplaceAllLiteralString(s, "://"+secret.Shown+"@")
+	s = bare.ReplaceAllString(s, "${1}"+secret.Shown+"@")
 	return assigned.ReplaceAllString(s, "${1}${2}"+secret.Shown)
 }
