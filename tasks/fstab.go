@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"path"
 	"slices"
 	"strings"
 )
@@ -40,12 +41,13 @@ func parseFstabLine(line string) (fstabEntry, bool) {
 	return e, true
 }
 
-// cleanMountPoint is p as the kernel shows it; "none" and "swap" stay.
+// cleanMountPoint is p as the kernel shows it: "/mnt//data/" is /mnt/data;
+// "none" and "swap" stay.
 func cleanMountPoint(p string) string {
-	for len(p) > 1 && strings.HasSuffix(p, "/") {
-		p = p[:len(p)-1]
+	if !strings.HasPrefix(p, "/") {
+		return p
 	}
-	return p
+	return path.Clean(p)
 }
 
 // option reports whether e has one of the options.
@@ -58,13 +60,11 @@ func (e fstabEntry) option(names ...string) bool {
 	return false
 }
 
-// replaceLines puts line where the first of the old lines is and takes the
-// others out; with none it adds line at the end. Everything else stays, byte
-// for byte.
-func replaceLines(content string, old []fstabEntry, line string) string {
-	isOld := func(l string) bool {
-		return slices.ContainsFunc(old, func(e fstabEntry) bool { return e.line == strings.TrimSuffix(l, "\n") })
-	}
+// replaceLines puts line, which may be several, where the first of the old
+// lines is and takes the others out; with none it adds line at the end.
+// Everything else stays, byte for byte.
+func replaceLines(content string, old []string, line string) string {
+	isOld := func(l string) bool { return slices.Contains(old, strings.TrimSuffix(l, "\n")) }
 	lines := splitLines(content)
 	first := slices.IndexFunc(lines, isOld)
 	if first < 0 {
@@ -86,6 +86,10 @@ func replaceLines(content string, old []fstabEntry, line string) string {
 // plugged in), and those are not ours to judge. Where findmnt is missing, too
 // old, or hangs on the target of a dead server, every line is checked to have
 // its fields. It is given the new file as $1.
+//
+// The bounds of findmnt are here and not the step's alone, for it is not the
+// file's fault when findmnt hangs. It reads only, and ends within them even when
+// the step is ended before.
 const verifyFstab = `verdict() { timeout -s KILL 10 findmnt --verify --tab-file "$1" 2>&1; }
 if timeout -s KILL 10 findmnt --verify --help >/dev/null 2>&1 && new=$(verdict "$1"; echo "$?") && [ "${new##*
 }" -le 1 ]; then

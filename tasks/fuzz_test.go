@@ -92,7 +92,7 @@ func FuzzFstab(f *testing.F) {
 			t.Errorf("%q became %q", content, without)
 		}
 		for _, e := range parseFstab(content) {
-			replaced := replaceLines(content, []fstabEntry{e}, line)
+			replaced := replaceLines(content, []string{e.line}, line)
 			if got, want := len(splitLines(replaced)), len(splitLines(content)); got > want {
 				t.Errorf("replacing %q added lines: %q", e.line, replaced)
 			}

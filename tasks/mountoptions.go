@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -148,6 +149,11 @@ func isDefault(option string) bool {
 	name, value, ok := strings.Cut(option, "=")
 	hidden, known := values[name]
 	return opposites[option] != "" || ok && known && value == hidden
+}
+
+// fstabLine is the line for a wish.
+func fstabLine(m inventory.Mount) string {
+	return fmt.Sprintf("%s %s nfs %s 0 0", escapeMount(sourceOf(m)), escapeMount(m.Path), escapeMount(fstabOptions(m)))
 }
 
 // fstabOptions is the fourth field for a wish: the defaults that keep a host

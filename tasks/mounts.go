@@ -19,6 +19,9 @@ type mountInfo struct {
 	Type    string `json:"type"`
 	Source  string `json:"source"`
 	Options string `json:"options"` // of the mount, then of the filesystem
+
+	device string   // "0:43": the filesystem, wherever it is mounted
+	groups []string // "shared:1", "master:1": with which mounts it shares what is mounted on it
 }
 
 func (m mountInfo) nfs() bool { return m.Type == "nfs" || m.Type == "nfs4" }
@@ -41,6 +44,8 @@ func parseMountInfo(line string) (mountInfo, error) {
 		Type:    rest[0],
 		Source:  unescapeMount(rest[1]),
 		Options: fields[5] + "," + strings.Join(rest[2:], " "),
+		device:  fields[2],
+		groups:  fields[6:],
 	}
 	if err1 != nil || err2 != nil || !strings.HasPrefix(m.Path, "/") {
 		return fail()
@@ -96,15 +101,17 @@ func mountPatterns(p string) []string {
 	return patterns
 }
 
-// visible walks to a path as the kernel does, and returns what is mounted
-// exactly there, the one that is seen last. A mount that lies under another of
-// a parent folder is not seen.
+// visible walks to a path as the kernel does, from the root down, and returns
+// what is mounted exactly there, the one that is seen last. A mount that lies
+// under another of a parent folder is not seen. The root may not be listed, in
+// a chroot or where a probe left it out: then the walk starts at a mount whose
+// parent is not listed either.
 func visible(mounts []mountInfo, p string) []mountInfo {
 	known := make(map[int]bool)
 	for _, m := range mounts {
-		known[m.ID] = true
+		known[m.ID] = m.Parent != m.ID || known[m.ID]
 	}
-	on := 0 // the mount that the walk is on; 0: the root's, or one not listed
+	on := 0 // the mount that the walk is on; 0: one not listed
 	var stack []mountInfo
 	for _, prefix := range prefixes(p) {
 		stack = stack[:0:0]
@@ -122,10 +129,11 @@ func visible(mounts []mountInfo, p string) []mountInfo {
 	return stack
 }
 
-// prefixes are the folders on the way to p, itself included, but not the root.
+// prefixes are the folders on the way to p, from the root to itself.
 func prefixes(p string) []string {
-	var all []string
-	for ; p != "/" && p != "."; p = path.Dir(p) {
+	all := []string{p}
+	for p != "/" && p != "." {
+		p = path.Dir(p)
 		all = append(all, p)
 	}
 	slices.Reverse(all)

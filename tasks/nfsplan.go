@@ -39,7 +39,7 @@ func planNFS(h inventory.Host, facts Facts) []Finding {
 	for _, m := range h.Mounts {
 		changes = append(changes, p.mount(m))
 	}
-	return f.ledger.remember(append(changes, p.removals()...), f.isThere)
+	return f.asRoot(f.ledger.remember(append(changes, p.removals()...), f.isThere))
 }
 
 // mount is the finding for one wish: mounted now, and listed for the next boot.
@@ -77,19 +77,33 @@ func (p *nfsPlan) mount(m inventory.Mount) change {
 		steps = append(steps, install(p.f.Manager, nfsPackage(p.f.Manager)))
 	}
 	steps = append(steps, c.Steps...) // what is taken away first
-	// Below a stale handle the folder looks absent, and is not.
 	if absent := p.f.paths[m.Path].absent && len(now.stack) == 0; fresh && (absent || p.under(m.Path)) {
-		steps = append(steps, makeFolder(m.Path))
+		steps = append(steps, makeFolder(m.Path, p.above(m.Path)))
 		if absent && !p.under(m.Path) {
 			c.adds = append(c.adds, entry{"folder", m.Path, ""})
 		}
 	}
 	if isNew {
 		c.adds = append(c.adds, entry{"mount", m.Path, line})
-		next := replaceLines(p.fstab.content, listed.entries, line)
+		var old []string
+		for _, e := range listed.entries {
+			old = append(old, e.line)
+			if !p.f.ledger.has(entry{"mount", m.Path, e.line}) {
+				c.adds = append(c.adds, entry{"was", m.Path, e.line})
+			}
+		}
+		if len(listed.entries) == 0 && now.top != nil && !fresh {
+			c.adds = append(c.adds, entry{"adopted", m.Path, now.top.Source})
+		}
+		next := replaceLines(p.fstab.content, old, line)
 		steps = append(steps, p.writeFstab(next)...)
 	}
 	if fresh {
+		for _, e := range p.f.ledger.of("adopted") {
+			if e.path == m.Path { // what is mounted now will be of our making
+				c.drops = append(c.drops, e)
+			}
+		}
 		if m.Automount {
 			steps = append(steps, startAutomount(m))
 		} else {
@@ -130,6 +144,7 @@ type mounted struct {
 	local     *mountInfo // what is seen is another filesystem
 	below     []mountInfo
 	problem   string // why the top is not what was wished; empty: it is, or there is none
+	unclear   string // why that cannot be told
 	stale     bool
 	hung      bool
 }
@@ -163,9 +178,14 @@ func (p *nfsPlan) mountedNow(m inventory.Mount) mounted {
 	}
 	has := p.f.paths[m.Path]
 	now.hung = has.hung
-	now.stale = !has.hung && (has.absent || has.irregular)
+	now.stale = has.stale
+	same, unclear := p.f.sameServer(m, *now.top)
+	now.unclear = unclear
+	if unclear == "" && (has.absent || has.irregular || has.dangling) {
+		now.unclear = "something is mounted there, and yet there is no folder"
+	}
 	switch {
-	case !p.f.sameServer(m, *now.top):
+	case !same:
 		now.problem = "mounted from " + now.top.Source
 	case now.stale:
 		now.problem = "stale file handle"
@@ -230,7 +250,7 @@ func (p *nfsPlan) entries(at string) []fstabEntry {
 
 func (p *nfsPlan) listed(m inventory.Mount) (listing, string) {
 	l := listing{entries: p.entries(m.Path)}
-	line := fmt.Sprintf("%s %s nfs %s 0 0", escapeMount(sourceOf(m)), escapeMount(m.Path), escapeMount(fstabOptions(m)))
+	line := fstabLine(m)
 	switch len(l.entries) {
 	case 0:
 		l.problem = "not in " + fstabPath
@@ -337,8 +357,16 @@ func (p *nfsPlan) possible(m inventory.Mount, now mounted, listed listing, c *ch
 		return no(Unknown, fstabPath+" is "+string(p.f.fstab.Presence), "enable sudo for this host")
 	case !looked && !p.under(m.Path):
 		return no(Unknown, "the path was not looked at", "")
-	case has.fault != "":
-		return no(Unknown, has.fault, "")
+	case listed.problem != "" && notText(p.fstab) != "":
+		return no(Unmet, notText(p.fstab), byHand)
+	case has.fault != "" && !p.under(m.Path) && !p.gone[m.Path]:
+		return no(Unknown, has.fault, "see what `ls -ld "+m.Path+"` says on the host, as root")
+	case has.stale && now.top == nil && !p.under(m.Path) && !p.gone[m.Path]:
+		return no(Unknown, "the path cannot be looked at: the handle of a mount above it is stale", "see /proc/self/mountinfo on the host")
+	case now.unclear != "":
+		return no(Unknown, now.unclear, "")
+	case has.idle && len(now.stack) == 0 && !p.under(m.Path) && !p.gone[m.Path]:
+		return no(Unknown, "it lies below an automount that is not in use: looking at it would mount that", "use what is above it, and look again")
 	case has.unreadable:
 		return no(Unknown, "the path cannot be looked at without root", "enable sudo for this host")
 	case now.top == nil && has.hung && !p.gone[m.Path] && !p.under(m.Path):
@@ -374,7 +402,7 @@ func (p *nfsPlan) possible(m inventory.Mount, now mounted, listed listing, c *ch
 // set of connections to a server for all its mounts of one version, and makes
 // it for the first: mounting the wished one anew would change nothing.
 func (p *nfsPlan) sharesConnection(m inventory.Mount, top mountInfo) string {
-	i := slices.IndexFunc(m.Options, func(o string) bool { return strings.HasPrefix(o, "nconnect=") })
+	i := connections(m)
 	if i < 0 {
 		return ""
 	}
@@ -389,6 +417,22 @@ func (p *nfsPlan) sharesConnection(m inventory.Mount, top mountInfo) string {
 		v, _ := other.option("vers")
 		if other.nfs() && other.Path != m.Path && !p.gone[other.Path] && a == addr && v == vers && !wish.holds(top) && !wish.holds(other) {
 			return other.Path
+		}
+	}
+	return ""
+}
+
+// connections is where m's options wish a number of connections; -1: nowhere.
+func connections(m inventory.Mount) int {
+	return slices.IndexFunc(m.Options, func(o string) bool { return strings.HasPrefix(o, "nconnect=") })
+}
+
+// above is the nearest wished mount that the path lies in; empty: none.
+func (p *nfsPlan) above(at string) string {
+	for at != "/" {
+		at = path.Dir(at)
+		if _, wished := p.wished[at]; wished {
+			return at
 		}
 	}
 	return ""
@@ -421,10 +465,12 @@ func (p *nfsPlan) unmountFirst(m inventory.Mount, now mounted, c *change) bool {
 			return false
 		}
 	}
-	if holders := p.f.holders[m.Path]; len(holders) > 0 && now.top != nil && !now.stale {
-		c.State = Unmet
-		c.Have = haveMount(now, listing{}) + "; busy: " + strings.Join(holders, ", ")
-		c.Hint = "end what uses it, and apply again"
+	unmounts := now.top != nil || slices.ContainsFunc(below, func(b mountInfo) bool { return !p.gone[b.Path] })
+	if state, why := p.busy(m.Path, now.hung); unmounts && state != OK {
+		c.State, c.Have, c.Hint = state, haveMount(now, listing{})+"; "+why, ""
+		if state == Unmet {
+			c.Hint = "end what uses it, and apply again"
+		}
 		return false
 	}
 	for _, b := range below {
@@ -442,8 +488,7 @@ func (p *nfsPlan) unmountFirst(m inventory.Mount, now mounted, c *change) bool {
 	option, because := "", ""
 	switch {
 	case now.stale:
-		// A stale handle has nothing behind it that could be lost.
-		option, because = "-l ", " (stale file handle)"
+		because = " (stale file handle)"
 	case now.hung:
 		option, because = "-f ", " (its server does not answer)"
 	}
@@ -456,10 +501,14 @@ func (p *nfsPlan) unmountFirst(m inventory.Mount, now mounted, c *change) bool {
 	return true
 }
 
-// isThere reports whether something of the ledger is still on the host.
+// isThere reports whether something of the ledger is still on the host. What
+// is remembered of the time before lasts as long as what took its place.
 func (f *nfsFacts) isThere(e entry) bool {
-	if e.kind == "folder" {
+	switch e.kind {
+	case "folder":
 		return !f.paths[e.path].absent
+	case "was", "adopted":
+		return slices.ContainsFunc(f.ledger.of("mount"), func(m entry) bool { return m.path == e.path && f.isThere(m) })
 	}
 	ours, _ := parseFstabLine(e.text)
 	return hasLine(f.fstab.content, e.text) || slices.ContainsFunc(f.Mounts, func(m mountInfo) bool {
@@ -469,20 +518,25 @@ func (f *nfsFacts) isThere(e entry) bool {
 
 // sameServer compares what is mounted with what is wished. A server may have
 // been written as a name then and as an address now: the address that the
-// kernel talks to decides, with those that the host finds for the name.
-func (f *nfsFacts) sameServer(m inventory.Mount, has mountInfo) bool {
+// kernel talks to decides, with those that the host finds for the name. While
+// it finds none, nothing can be told.
+func (f *nfsFacts) sameServer(m inventory.Mount, has mountInfo) (same bool, unclear string) {
 	if sameSource(has.Source, sourceOf(m)) {
-		return true
+		return true, ""
 	}
 	_, export := splitSource(has.Source)
 	addr, _ := has.option("addr")
 	at, err := netip.ParseAddr(addr)
 	if err != nil || export != path.Clean(m.Export) {
-		return false
+		return false, ""
 	}
 	known := append([]string{m.Server}, f.addresses[m.Server]...)
-	return slices.ContainsFunc(known, func(a string) bool {
+	same = slices.ContainsFunc(known, func(a string) bool {
 		b, err := netip.ParseAddr(a)
 		return err == nil && b.Unmap() == at.Unmap()
 	})
+	if _, err := netip.ParseAddr(m.Server); err != nil && !same && (f.nameless[m.Server] || len(f.addresses[m.Server]) == 0) {
+		return false, fmt.Sprintf("mounted from %s, and whether that is %s cannot be told: the host finds no address for the name", has.Source, m.Server)
+	}
+	return same, ""
 }

@@ -77,8 +77,22 @@ signed() {
 	printf '@signed %s\n' "$1"
 	if [ "${signed_first##* }" = "${signed_sum%% *}" ]; then echo '!intact'; else echo '!changed'; fi
 }
-# bars TEXT: each of its lines.
+# bars TEXT: each of its lines. Cutting them off one by one takes time that
+# grows with the square of the text, so that is done only where there are blank
+# lines, which splitting into words loses.
 bars() {
+	case $1 in
+	*"$nl$nl"* | "$nl"*) ;;
+	*)
+		bars_ifs=$IFS
+		IFS=$nl
+		set -f
+		for bars_line in $1; do printf '|%s\n' "$bars_line"; done
+		set +f
+		IFS=$bars_ifs
+		return 0
+		;;
+	esac
 	bars_rest=$1
 	while [ -n "$bars_rest" ]; do
 		case $bars_rest in
@@ -107,6 +121,38 @@ word() {
 	word_line=
 	if [ -r "$2" ]; then read -r word_line <"$2"; fi
 	printf '@%s %s\n' "$1" "$word_line"
+}
+# idle MOUNTPOINT: is the nearest mount on the way there an automount that is
+# not in use? What lies at or below it must not be touched: that would mount.
+# Needs the lines of mountinfo for the folders on the way in $mounts, and its
+# argument as they spell it.
+idle() {
+	idle_at=$1
+	idle_ifs=$IFS
+	idle_top=
+	IFS=$nl
+	set -f
+	while [ -n "$idle_at" ] && [ -z "$idle_top" ]; do
+		idle_below=' ' # what has something mounted on it is not the top
+		for idle_line in $mounts; do
+			case ${idle_line#* * * * } in "$idle_at "*)
+				idle_line=${idle_line#* }
+				idle_below="$idle_below${idle_line%% *} "
+				;;
+			esac
+		done
+		for idle_line in $mounts; do
+			case ${idle_line#* * * * } in "$idle_at "*)
+				case $idle_below in *" ${idle_line%% *} "*) ;; *) idle_top=$idle_line ;; esac
+				;;
+			esac
+		done
+		idle_at=${idle_at%/*}
+	done
+	set +f
+	IFS=$idle_ifs
+	case $idle_top in *' - autofs '*) return 0 ;; esac
+	return 1
 }
 # manager: what installs packages here, and what starts services.
 manager() {

@@ -18,7 +18,8 @@ import (
 // them: /sys/devices/system/cpu/online, not /proc/cpuinfo, which is half a
 // megabyte on a large machine. Memory is MemTotal. The disk is the filesystem
 // that holds a path, or will hold it once it is made. That path may lie on a
-// mount whose server is dead, so all that touches it runs under timeout.
+// mount whose server is dead, so all that touches it runs under timeout; what
+// lies below an automount that is not in use is not touched, which would mount it.
 var Resources = Task{Name: "resources", Probe: probeResources, Read: readResources, Plan: planResources}
 
 const defaultDiskPath = "/var/lib"
@@ -31,6 +32,10 @@ func diskPath(h inventory.Host) string {
 }
 
 func probeResources(h inventory.Host) string {
+	var patterns strings.Builder
+	for _, p := range mountPatterns(diskPath(h))[1:] { // on the way there, not below
+		patterns.WriteString(" -e " + quote(p))
+	}
 	return `system
 if [ -r /sys/devices/system/cpu/online ]; then
 	word online /sys/devices/system/cpu/online
@@ -44,7 +49,8 @@ if [ -r /proc/meminfo ]; then
 	done </proc/meminfo
 fi
 echo '@disk'
-timeout -s KILL 3 sh -c '
+mounts=$(grep -F -e ' / rw'` + patterns.String() + ` /proc/self/mountinfo)
+if idle ` + quote(escapeMount(diskPath(h))) + `; then echo '!automount'; else timeout -s KILL 3 sh -c '
 p=$1
 while [ -n "$p" ] && [ ! -d "$p" ]; do p=${p%/*}; done
 cd "${p:-/}" 2>/dev/null && [ -x . ] || { echo "!unreadable"; exit 0; }
@@ -53,6 +59,7 @@ pwd -P
 printf "|"
 exec stat -f -c "%S %b %a %T" .
 ' sh ` + quote(diskPath(h)) + ` || echo "!exit $?"
+fi
 ` + probeEnd
 }
 
@@ -134,6 +141,9 @@ func readDisk(b block) *diskFacts {
 		d.Path = b.lines[0]
 	}
 	switch exit := b.exit(); {
+	case b.noted("automount"):
+		d.Fault = "the path lies at or below an automount that is not in use: looking would mount it"
+		return &d
 	case b.noted("unreadable"):
 		d.Fault = "the path cannot be entered without root"
 		return &d
