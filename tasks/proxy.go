@@ -46,7 +46,7 @@ func probeProxy(h inventory.Host) string {
 		wished, w = "true", wishOf(h.Proxy)
 	}
 	var b strings.Builder
-	b.WriteString("manager\nshow " + ledgerPath("proxy") + "\n")
+	b.WriteString("manager\n" + probeUser(h) + "show " + ledgerPath("proxy") + "\n")
 	// With no wish and nothing remembered there is nothing to look at.
 	b.WriteString("if " + wished + " || [ -e " + ledgerPath("proxy") + " ]; then\n")
 	b.WriteString("show " + environmentPath + "\n")
@@ -70,14 +70,13 @@ zypper)
 	;;
 esac
 ` + secretFile(proxyEnvPath, w.credentials(), w.envFile()) + "\n")
+	b.WriteString("wanted=" + quote(strings.Join(w.secretAssignments(), "\n")) + "\nset --\n")
 	if w.credentials() {
-		b.WriteString("set --\nfor file in " + strings.Join(rootOnly, " ") + `; do
+		b.WriteString("for file in " + strings.Join(rootOnly, " ") + `; do
 	if [ -e "$file" ]; then set -- "$@" "$file"; fi
 done
-if [ $# -gt 0 ]; then ran modes stat -c '%a %u %n' "$@"; fi
 `)
 	}
-	b.WriteString("wanted=" + quote(strings.Join(w.secretAssignments(), "\n")) + "\n")
 	b.WriteString(probeUnits)
 	b.WriteString(probeTrust(w.certificates))
 	b.WriteString("fi\n" + probeEnd)
@@ -95,7 +94,10 @@ func secretFile(path string, credentials bool, content string) string {
 }
 
 // probeUnits asks systemd for the units that are there, and looks at what sets
-// variables for each: drop-ins, environment files, the process itself.
+// variables for each: drop-ins, environment files, the process itself. Drop-ins
+// of ours are looked at whether their unit is there or not. It adds to the
+// arguments the files of which one stat at the end tells modes and times; the
+// links of /run/systemd/units are as old as the start of their unit.
 const probeUnits = `
 assigns() {
 	printf '@assigns %s\n' "$1"
@@ -129,6 +131,11 @@ environ() {
 }
 units=
 for unit in containerd docker crio kubelet; do
+	file=/etc/systemd/system/$unit.service.d/` + dropInName + `
+	if [ -e "$file" ] || [ -L "$file" ]; then
+		show "$file"
+		set -- "$@" "$file"
+	fi
 	for dir in /etc /run /usr/local/lib /usr/lib /lib; do
 		if [ -e "$dir/systemd/system/$unit.service" ]; then
 			units="$units $unit.service"
@@ -139,15 +146,25 @@ done
 if [ -n "$units" ] && [ -d /run/systemd/system ]; then
 	for dir in /etc /run /usr/local/lib /usr/lib; do
 		for file in "$dir/systemd/system/service.d"/*.conf; do
-			if [ -e "$file" ]; then assigns "$file"; fi
+			if [ -e "$file" ]; then
+				assigns "$file"
+				set -- "$@" "$file"
+			fi
 		done
 	done
 	for unit in $units; do
+		file=/run/systemd/units/invocation:$unit
+		if [ -L "$file" ]; then set -- "$@" "$file"; fi
 		for dir in /etc /run /usr/local/lib /usr/lib; do
 			for file in "$dir/systemd/system/$unit.d"/*.conf; do
 				case $file in
-				/etc/systemd/system/*/` + dropInName + `) show "$file" ;;
-				*) if [ -e "$file" ]; then assigns "$file"; fi ;;
+				/etc/systemd/system/*/` + dropInName + `) ;;
+				*)
+					if [ -e "$file" ]; then
+						assigns "$file"
+						set -- "$@" "$file"
+					fi
+					;;
 				esac
 			done
 		done
@@ -170,7 +187,10 @@ if [ -n "$units" ] && [ -d /run/systemd/system ]; then
 			*"$nl$file$nl"*) ;;
 			*)
 				shown=$shown$nl$file
-				if [ "$file" != ` + proxyEnvPath + ` ]; then assigns "$file"; fi
+				if [ "$file" != ` + proxyEnvPath + ` ]; then
+					assigns "$file"
+					if [ -e "$file" ]; then set -- "$@" "$file"; fi
+				fi
 				;;
 			esac
 			;;
@@ -183,4 +203,5 @@ if [ -n "$units" ] && [ -d /run/systemd/system ]; then
 	IFS=$old_ifs
 	set +f
 fi
+if [ $# -gt 0 ]; then ran modes stat -c '%a %u %n %Y' "$@"; fi
 `

@@ -3,27 +3,34 @@ package tasks
 import (
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/runai-prep/runai-prep/remote"
 )
 
-// apt has a file of ours, which is read after all others but apt.conf.
+// apt has a file of ours, which is read after all others but apt.conf and parts
+// with a name that sorts after it.
 func (p *proxyPlan) apt() change {
 	c := change{Finding: Finding{Subject: "apt", State: OK, Want: p.wantSecretly(), Why: p.why}}
 	ours, content := p.f.files[aptPath], p.w.aptConf()
 	add := p.ownFile(aptPath, content)
 	if over := p.aptOverride(); over.path != "" {
 		c.State = Unmet
-		c.Have = fmt.Sprintf("%s is read last and says %s", over.path, masked(strings.TrimSuffix(strings.TrimSpace(over.text), ";")))
+		scheme, url, _ := parseAptProxy(over.text)
+		c.Have = fmt.Sprintf("%s is read after ours and sets %s to %s", over.path, scheme, maskedAddress(url))
 		c.Hint = "take that line out of " + over.path
 		return c
 	}
-	if line := p.aptUnclear(); line != "" {
+	if path := p.aptUnclear(); path != "" {
 		c.State = Unknown
-		c.Have = fmt.Sprintf("%s is read last and says %s, which is not understood here", aptConfPath, masked(line))
+		c.Have = path + " is read after ours and speaks of a proxy in a form that is not understood here"
 		c.Hint = `write it as Acquire::http::Proxy "URL"; or take it out`
+		return c
+	}
+	if why := notText(ours); why != "" {
+		c.State, c.Have, c.Hint = Unmet, why, byHand
 		return c
 	}
 	mode := fs.FileMode(0o644)
@@ -47,27 +54,55 @@ func (p *proxyPlan) apt() change {
 	return c
 }
 
-// aptOverride is a line of apt.conf, which is read after all the parts, that
-// sets another proxy than the wished.
+// aptLast are the lines on a proxy that apt reads after ours: of the parts that
+// sort after it, and then of apt.conf.
+func (p *proxyPlan) aptLast() []aptLine {
+	var last []aptLine
+	for _, line := range p.f.apt {
+		if line.path > aptPath {
+			last = append(last, line)
+		}
+	}
+	for text := range strings.Lines(p.f.files[aptConfPath].content) {
+		last = append(last, aptLine{aptConfPath, text})
+	}
+	return last
+}
+
+// isAptPart reports whether apt reads a file of its folder: it leaves out what
+// editors and dpkg put beside.
+func isAptPart(file string) bool {
+	name := path.Base(file)
+	for _, c := range name {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-_.", c) {
+			return false
+		}
+	}
+	ext := path.Ext(name)
+	return !strings.HasPrefix(name, ".") && (ext == "" || ext == ".conf")
+}
+
+// aptOverride is a line read after ours that sets another proxy than the
+// wished.
 func (p *proxyPlan) aptOverride() aptLine {
-	for line := range strings.Lines(p.f.files[aptConfPath].content) {
-		if scheme, url, ok := parseAptProxy(line); ok && url != p.w.withCredentials(p.w.byScheme(scheme)) && p.w.byScheme(scheme) != "" {
-			return aptLine{aptConfPath, line}
+	for _, line := range p.aptLast() {
+		if scheme, url, ok := parseAptProxy(line.text); ok && url != p.w.withCredentials(p.w.byScheme(scheme)) && p.w.byScheme(scheme) != "" {
+			return line
 		}
 	}
 	return aptLine{}
 }
 
-// aptUnclear is a line of apt.conf that may set a proxy in a form other than
-// the plain one: inside braces, or found by a program.
+// aptUnclear is a file read after ours that may set a proxy in a form other
+// than the plain one: inside braces, or found by a program.
 func (p *proxyPlan) aptUnclear() string {
-	for line := range strings.Lines(p.f.files[aptConfPath].content) {
-		line = strings.TrimSpace(line)
-		lower := strings.ToLower(line)
-		_, _, plain := parseAptProxy(line)
+	for _, line := range p.aptLast() {
+		text := strings.TrimSpace(line.text)
+		lower := strings.ToLower(text)
+		_, _, plain := parseAptProxy(text)
 		if strings.Contains(lower, "proxy") && !plain && !strings.Contains(lower, "proxy::") &&
-			!strings.HasPrefix(line, "//") && !strings.HasPrefix(line, "#") {
-			return clip(line, 80)
+			!strings.HasPrefix(text, "//") && !strings.HasPrefix(text, "#") {
+			return line.path
 		}
 	}
 	return ""
@@ -107,7 +142,7 @@ func (p *proxyPlan) aptHas() string {
 	}
 	var has []string
 	for scheme, url := range p.aptSets() {
-		has = append(has, scheme+" through "+masked(url))
+		has = append(has, scheme+" through "+maskedAddress(url))
 	}
 	slices.Sort(has)
 	if has == nil {

@@ -22,6 +22,7 @@ type proxyFacts struct {
 	ledger  ledger
 	files   map[string]file
 	modes   map[string]string // "600 0": mode and owner
+	written map[string]int64  // when, by the host's clock, in seconds since 1970
 	intact  map[string]bool   // signed files: as they were written?
 	assigns []assigns
 	apt     []aptLine
@@ -70,6 +71,7 @@ func readProxy(s remote.Section) (Facts, error) {
 		Set:      make(map[string]string),
 		files:    make(map[string]file),
 		modes:    make(map[string]string),
+		written:  make(map[string]int64),
 		intact:   make(map[string]bool),
 	}
 	if f.ledger, err = readLedger("proxy", blocks); err != nil {
@@ -87,9 +89,17 @@ func readProxy(s remote.Section) (Facts, error) {
 			f.assigns = append(f.assigns, assigns{b.rest, b.file().Presence, b.lines})
 		case "modes":
 			for _, line := range b.lines {
-				if fields := strings.SplitN(line, " ", 3); len(fields) == 3 {
-					f.modes[fields[2]] = fields[0] + " " + fields[1]
+				fields := strings.SplitN(line, " ", 3)
+				if len(fields) != 3 {
+					continue
 				}
+				name := fields[2]
+				if i := strings.LastIndexByte(name, ' '); i > 0 {
+					if seconds, err := strconv.ParseInt(name[i+1:], 10, 64); err == nil {
+						name, f.written[name[:i]] = name[:i], seconds
+					}
+				}
+				f.modes[name] = fields[0] + " " + fields[1]
 			}
 		case "closed":
 			f.closed = append(f.closed, b.rest)
@@ -98,7 +108,7 @@ func readProxy(s remote.Section) (Facts, error) {
 				return nil, fmt.Errorf("probe %s: grep in /etc/apt/apt.conf.d: exit status %d", s.Name, b.exit())
 			}
 			for _, line := range b.lines {
-				if p, text, ok := strings.Cut(line, ":"); ok && strings.HasPrefix(p, "/") {
+				if p, text, ok := strings.Cut(line, ":"); ok && strings.HasPrefix(p, "/") && isAptPart(p) {
 					f.apt = append(f.apt, aptLine{p, text})
 				}
 			}
@@ -156,6 +166,24 @@ func readProcess(u *unitFacts, b block) {
 // would no longer give it.
 func (u *unitFacts) outdated() bool {
 	return slices.ContainsFunc(u.extra, func(name string) bool { _, set := u.set[name]; return !set && len(u.Files) == 0 })
+}
+
+// startedSince reports whether a unit is known to have been started after all
+// that gives it variables was last written: to start it once more would change
+// nothing. Where systemd does not tell (before 235), nobody knows.
+func (f *proxyFacts) startedSince(u *unitFacts) bool {
+	began, known := f.written["/run/systemd/units/invocation:"+u.Name+".service"]
+	if !known {
+		return false
+	}
+	for name, written := range f.written {
+		folder := path.Base(path.Dir(name))
+		sets := folder == u.Name+".service.d" || folder == "service.d" || slices.Contains(u.Files, name)
+		if sets && written > began {
+			return false
+		}
+	}
+	return true
 }
 
 func (f *proxyFacts) unit(name string) *unitFacts {

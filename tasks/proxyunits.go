@@ -53,6 +53,10 @@ func (p *proxyPlan) unit(u *unitFacts) change {
 			return c
 		}
 	}
+	if why := notText(ours); why != "" {
+		c.State, c.Have, c.Hint = Unmet, why, byHand
+		return c
+	}
 	env := p.f.files[proxyEnvPath]
 	if ours.Presence == Unreadable || p.w.credentials() && env.Presence == Unreadable || u.process == Unreadable {
 		c.State, c.Have, c.Hint = Unknown, "the environment of "+u.Name+" can be seen by root alone", "enable sudo for this host"
@@ -62,7 +66,7 @@ func (p *proxyPlan) unit(u *unitFacts) change {
 	inProcess := u.process == Absent || !u.other && u.count == len(p.w.assignments()) && !u.outdated()
 	// A drop-in of somebody else that says the same is as good as ours.
 	if ours.content != content && (ours.Presence == Present || !loaded || u.Stale) {
-		c.Steps = append(c.Steps, rewrite(ours, content, 0o644))
+		c.Steps = append(c.Steps, p.writeOurs(ours, content, 0o644))
 		c.adds = append(c.adds, add)
 		loaded = false
 	}
@@ -74,6 +78,12 @@ func (p *proxyPlan) unit(u *unitFacts) change {
 	}
 	if !loaded {
 		c.Steps = append(c.Steps, daemonReload())
+	}
+	if !inProcess && c.Steps == nil && !p.added[proxyEnvPath] && p.f.startedSince(u) {
+		c.State = Unmet
+		c.Have = u.Name + " was started after it was set, and runs without it"
+		c.Hint = "its ExecStart, or what that runs, changes its environment: see systemctl cat " + u.Name
+		return c
 	}
 	if !inProcess {
 		c.Steps = append(c.Steps, restart(u.Name))

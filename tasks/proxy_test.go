@@ -1,0 +1,164 @@
+package tasks
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
+)
+
+func TestMasked(t *testing.T) {
+	for text, want := range map[string]string{
+		"http://proxy:3128":                        "http://proxy:3128",
+		"http://u:p@proxy:3128/":                   "http://(sensitive)@proxy:3128/",
+		"http_proxy=user:pw@old:3128":              "http_proxy=(sensitive)@old:3128",
+		`export http_proxy="us:er:p@w@old:3128" x`: `export http_proxy="(sensitive)@old:3128" x`,
+		"http_proxy=user:p'w,=@old:3128":           "http_proxy=(sensitive)@old:3128",
+		"a:b@h,http://c:d@i":                       "(sensitive)@i",
+		"nas:/export@2 and ops@example.com":        "nas:/export@2 and ops@example.com",
+		"localhost,::1,10.0.0.0/8":                 "localhost,::1,10.0.0.0/8",
+		"getty@tty1.service: started":              "getty@tty1.service: started",
+	} {
+		got := masked(text)
+		if got != want || masked(got) != got {
+			t.Errorf("%s became %s, and that %s; want %s", text, got, masked(got), want)
+		}
+	}
+	for value, want := range map[string]string{
+		"http://u:p w@old:3128": "http://(sensitive)@old:3128",
+		"token@old:3128":        "(sensitive)@old:3128",
+		`u:p"w'@old`:            "(sensitive)@old",
+		"http://old:3128":       "http://old:3128",
+	} {
+		if got := maskedAddress(value); got != want {
+			t.Errorf("%s became %s, want %s", value, got, want)
+		}
+	}
+}
+
+// In the cases of this task every secret, whoever's it is, has hunter2 in it.
+// None is in the facts, nor in anything of a plan but secret contents. What is
+// ours alone is not kept when it is replaced; what is not, is.
+func TestProxyShowsNoSecrets(t *testing.T) {
+	paths, _ := filepath.Glob("testdata/proxy/*.txtar")
+	for _, path := range paths {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := make(map[string]string)
+		for _, f := range archive.Files {
+			parts[f.Name] = string(f.Data)
+		}
+		facts, err := Proxy.Read(remote.Section{Name: "proxy", Out: parts["probe"]})
+		if err != nil {
+			continue // TestCases knows whether that is as it should be
+		}
+		all, err := json.Marshal(facts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := string(all)
+		for _, f := range Proxy.Plan(loadHost(t, parts["inventory.hcl"]), facts) {
+			shown += f.Have + f.Want + f.Hint
+			for _, s := range f.Steps {
+				shown += s.Title
+				where, ours := "", false
+				switch {
+				case s.Run != nil:
+					shown += s.Run.Script
+				case s.Write != nil:
+					shown += s.Write.Data + s.Write.Verify
+					if s.Write.Old != nil {
+						shown += *s.Write.Old
+					}
+					where, ours = s.Write.Path, s.Write.Ours
+				case s.Remove != nil:
+					if s.Remove.Old != nil {
+						shown += *s.Remove.Old
+					}
+					where, ours = s.Remove.Path, s.Remove.Ours
+				}
+				has := facts.(*proxyFacts).files[where]
+				changed := has.Presence == Present && strings.Contains(has.content, "by hand")
+				if where != "" && ours != (strings.Contains(where, "runai-prep") && !changed) {
+					t.Errorf("%s: %s: ours is %v", path, s.Title, ours)
+				}
+			}
+		}
+		if strings.Contains(shown, "hunter2") {
+			t.Errorf("%s: a secret is shown:\n%s", path, shown)
+		}
+	}
+}
+
+// A host with docker, made of a folder and a systemctl that says what it should:
+// every shell sees the process, the times, and the drop-in of a runtime that is
+// not there any more.
+func TestProbeOfUnits(t *testing.T) {
+	root := t.TempDir()
+	write := func(name, content string) {
+		name = filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	away, own := "/etc/systemd/system/crio.service.d/"+dropInName, "/etc/systemd/system/docker.service.d/"+dropInName
+	write(away, "[Service]\n")
+	write(own, "[Service]\nEnvironment=A=b\n")
+	write("/etc/systemd/system/docker.service.d/zz last.conf", "[Service]\nEnvironment=A=b\n")
+	write("/usr/lib/systemd/system/docker.service", "[Service]\n")
+	write("/run/systemd/system/.keep", "")
+	write("/run/systemd/units/.keep", "")
+	link := "/run/systemd/units/invocation:docker.service"
+	if err := os.Symlink("b152a09d0db0fa45e7f775df408901f6", root+link); err != nil {
+		t.Fatal(err)
+	}
+	write("/bin/systemctl", "#!/bin/sh\necho 'MainPID="+strconv.Itoa(os.Getpid())+"\nEnvironment=\nId=docker.service\nLoadState=loaded\nActiveState=active\nNeedDaemonReload=no'\n")
+	h := everything()
+	task := Task{Name: "proxy", Probe: func(inventory.Host) string {
+		script := "PATH=" + root + "/bin:$PATH\n" + Proxy.Probe(h)
+		for _, folder := range []string{"/etc/systemd/system", "/run/systemd", "/usr/lib/systemd/system"} {
+			script = strings.ReplaceAll(script, folder, root+folder)
+		}
+		return strings.ReplaceAll(script, "for dir in /etc /run", "for dir in "+root+"/etc /run/nothing "+root+"/usr/lib /run/nothing")
+	}}
+	for _, shell := range append(testShells, []string{"mvdan"}) {
+		if _, err := exec.LookPath(shell[0]); err != nil && shell[0] != "mvdan" {
+			continue
+		}
+		s := run(t, shell, task, h)
+		s.Out = strings.ReplaceAll(s.Out, root, "")
+		facts, err := Proxy.Read(s)
+		if err != nil || s.Err != "" {
+			t.Errorf("%v: %v\n%s\n%s", shell, err, s.Out, s.Err)
+			continue
+		}
+		f := facts.(*proxyFacts)
+		if f.files[away].content != "[Service]\n" || f.files[own].content == "" {
+			t.Errorf("%v: a drop-in was not seen:\n%s", shell, s.Out)
+		}
+		if u := f.unit("docker"); u == nil || u.process != Present {
+			t.Errorf("%v: the process was not seen:\n%s", shell, s.Out)
+		}
+		for _, name := range []string{away, own, link, "/etc/systemd/system/docker.service.d/zz last.conf"} {
+			if f.written[name] == 0 {
+				t.Errorf("%v: %s has no time:\n%s", shell, name, s.Out)
+			}
+		}
+		if f.rootless != (os.Geteuid() != 0) {
+			t.Errorf("%v: rootless is %v:\n%s", shell, f.rootless, s.Out)
+		}
+	}
+}
