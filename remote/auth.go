@@ -295,6 +295,9 @@ func (a *authenticator) refused(err error) error {
 	if len(a.accepted) > 0 {
 		text += "; the server takes " + Safe(strings.Join(a.accepted, ", "))
 	}
+	if a.e.withheld {
+		a.note("the target's password is for bastions only where the user is the same and no key is named")
+	}
 	if len(a.notes) > 0 {
 		text += "; " + strings.Join(slices.Compact(a.notes), "; ")
 	}

@@ -91,8 +91,8 @@ func (b *batch) shellLine(limit time.Duration, size int, pty, bare bool) string 
 		strconv.Itoa(seconds(max(b.mercy, 5*time.Second))) + " " + strconv.Itoa(seconds(limit)) + " /bin/sh; else exec /bin/sh; fi"
 }
 
-// script is what the host's shell reads. Its first words say which process
-// group it is, so that it can be ended.
+// script is what the host's shell reads. Its first words say which family it
+// is, so that it can be ended.
 func (b *batch) script(mark string, pty bool) string {
 	var s strings.Builder
 	both, errs := `; printf '\n%s %s\n' `+mark+` "$*" >&2`, ""
@@ -102,11 +102,9 @@ func (b *batch) script(mark string, pty bool) string {
 			errs = " 2>&1" // for the error's text
 		}
 	}
-	s.WriteString("g= s=\n" +
-		"if [ -r /proc/self/stat ]; then read -r x x x x g x </proc/self/stat; fi\n" +
-		`if [ -r "/proc/$g/stat" ]; then read -r ` + upToStart + ` s x <"/proc/$g/stat"; fi` + "\n" +
+	s.WriteString(familyScript +
 		`runai_prep_mark() { printf '\n%s %s\n' ` + mark + ` "$*"` + both + "; }\n" +
-		`runai_prep_mark g "$g" "$s"` + "\n")
+		`runai_prep_mark g "$g" "$s" "$d" "$e"` + "\n")
 	s.WriteString(b.prelude)
 	for i, j := range b.jobs {
 		fmt.Fprintf(&s, "\nrunai_prep_mark b %d\n( eval %s ) </dev/null%s\nrunai_prep_mark e %d $?\n", i, quoteScript(j.script), errs, i)
@@ -114,9 +112,6 @@ func (b *batch) script(mark string, pty bool) string {
 	s.WriteString("exit 0\n")
 	return s.String()
 }
-
-// upToStart are the fields of /proc/PID/stat before the start time.
-var upToStart = strings.TrimSpace(strings.Repeat("x ", 21))
 
 func seconds(d time.Duration) int { return max(1, int((d+time.Second-1)/time.Second)) }
 
@@ -133,11 +128,11 @@ type follower struct {
 	conn *Conn
 	p    *process
 
-	group, born int    // process group and its leader's start time; 0: not known
-	current     [3]int // by stream, the job whose text this is; -1: between jobs
-	stray       []byte // stderr outside the jobs
-	over        bool   // a job printed too much
-	started     time.Time
+	family  family // what is to be ended with it
+	current [3]int // by stream, the job whose text this is; -1: between jobs
+	stray   []byte // stderr outside the jobs
+	over    bool   // a job printed too much
+	started time.Time
 }
 
 func (f *follower) follow(ctx context.Context, mark string) error {
@@ -152,7 +147,7 @@ func (f *follower) follow(ctx context.Context, mark string) error {
 	for watched := -1; ; {
 		now := f.complete()
 		if now == len(f.jobs) {
-			f.p.close()
+			f.p.finish(ctx)
 			return nil
 		}
 		if now != watched {
@@ -225,11 +220,8 @@ func (f *follower) mark(fd int, m marker) {
 	}
 	i := number(0)
 	switch {
-	case m.kind == "g" && f.group == 0:
-		// The host's word reaches a kill as root: 1 would mean everything.
-		if i > 1 {
-			f.group, f.born = i, max(0, number(1))
-		}
+	case m.kind == "g" && f.family.group == 0:
+		f.family = family{group: i, born: number(1), session: number(2), sessionBorn: number(3)}
 	case i < 0 || i >= len(f.jobs):
 	case m.kind == "b":
 		f.current[fd] = i
@@ -299,7 +291,7 @@ func (f *follower) ended(now int, e event) error {
 	if now < len(f.results) && f.results[now].begun {
 		// Its own children may go on in the group, and the shell that was to
 		// wait for them is no more.
-		f.conn.killGroup(f.group, f.born, f.mercy, 10*time.Second)
+		f.conn.kill(f.family, f.mercy, 10*time.Second)
 		f.fail(now, "its shell ended early: "+e.cause).killed = (e.exit == 124 || e.exit == 137) && time.Since(f.started) > f.jobs[now].timeout-time.Second
 		return nil
 	}
@@ -323,37 +315,6 @@ func (f *follower) ended(now int, e event) error {
 
 // stop ends what still runs on the host.
 func (f *follower) stop(within time.Duration) {
-	f.conn.killGroup(f.group, f.born, f.mercy, within)
+	f.conn.kill(f.family, f.mercy, within)
 	f.p.abandon()
-}
-
-// killGroup ends a process group on the host from a second exec: a signal
-// through the channel does not reach what sudo made root's. The group is left
-// alone when its leader is not the process it was.
-func (c *Conn) killGroup(group, born int, mercy, within time.Duration) {
-	if group < 2 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), within)
-	defer cancel()
-	kill := fmt.Sprintf("kill -s KILL -- -%d", group)
-	if c.elevation().pty {
-		mercy = 0 // the terminal's hang-up would end the killer
-	}
-	if mercy > 0 {
-		kill = fmt.Sprintf("kill -s TERM -- -%d; echo; n=0; while [ $n -lt %d ] && kill -s 0 -- -%[1]d; do sleep 1; n=$((n+1)); done; %[3]s",
-			group, seconds(mercy), kill)
-	}
-	p, err := c.beginLine(ctx, fmt.Sprintf(`s=; if [ -r /proc/%d/stat ]; then read -r %s s x </proc/%[1]d/stat; fi; `+
-		`case "$s" in ''|%[3]d) %[4]s;; esac 2>/dev/null`, group, upToStart, born, kill))
-	if err != nil {
-		return
-	}
-	defer p.close()
-	for {
-		// With mercy its first word says that it goes on without us.
-		if e, err := p.next(ctx, nil); err != nil || e.fd == 0 || mercy > 0 {
-			return
-		}
-	}
 }

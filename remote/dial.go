@@ -85,12 +85,15 @@ func (c *Conn) lostError() error {
 	return &Error{Stage: Session, Err: c.current().lostCause()}
 }
 
+// errRefused is a channel that the host did not open.
+var errRefused = errors.New("refused")
+
 // sessionError is about a channel that the host refused, or could not answer
 // for.
 func (c *Conn) sessionError(action string, err error) error {
 	var refused *ssh.OpenChannelError
 	if errors.As(err, &refused) {
-		return &Error{Stage: Session, Err: fmt.Errorf("%s: refused: %s", action, Safe(refused.Message)),
+		return &Error{Stage: Session, Err: fmt.Errorf("%s: %w: %s", action, errRefused, Safe(refused.Message)),
 			Hint: "MaxSessions in the host's sshd_config may be too low"}
 	}
 	if c.isLost() {
@@ -113,8 +116,8 @@ func (d *Dialer) connect(ctx context.Context, way route) (*link, error) {
 	}, backoff.WithBackOff(wait), backoff.WithMaxTries(5))
 }
 
-// errDropped is a server that closed the connection before its first word.
-var errDropped = errors.New("the server closed the connection before it said anything")
+// errDropped is a server that closed the connection before its greeting.
+var errDropped = errors.New("the server closed the connection before its greeting")
 
 func (d *Dialer) connectOnce(ctx context.Context, way route) (*link, error) {
 	e := way[len(way)-1]
@@ -270,11 +273,28 @@ func handshakeError(err error, e endpoint, check *hostKeyCheck, auth *authentica
 			Hint: "is it an SSH server that answers there?"}
 	case check.verified:
 		return auth.refused(err)
-	case w.bytes.Load() == 0 && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
-		return &Error{Stage: Handshake, Err: fmt.Errorf("%s: %w", e.address(), errDropped),
-			Hint: "sshd does so when many log in at once: see MaxStartups in sshd_config"}
-	case strings.Contains(err.Error(), "overflow reading version string"):
+	}
+	first := w.first()
+	closed := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+	switch {
+	case strings.HasPrefix(first, "HTTP/"), strings.Contains(err.Error(), "overflow reading version string"):
 		err = errors.New("what answers there is no SSH server")
+	case closed && !strings.Contains("\n"+first, "\nSSH-"):
+		return dropped(e, first)
 	}
 	return &Error{Stage: Handshake, Err: fmt.Errorf("%s: %w", e.address(), saying(err))}
+}
+
+// dropped is about a server that closed the connection before its greeting,
+// and may have said why.
+func dropped(e endpoint, said string) error {
+	failed := &Error{Stage: Handshake, Err: fmt.Errorf("%s: %w", e.address(), errDropped),
+		Hint: "sshd does so when many log in at once: see MaxStartups in sshd_config"}
+	if said = strings.TrimSpace(said); said != "" {
+		failed.Err = fmt.Errorf("%w: %s", failed.Err, Safe(said))
+	}
+	if strings.Contains(said, "Not allowed at this time") {
+		failed.Hint = "sshd does so to addresses from which logins have failed: see PerSourcePenalties in sshd_config"
+	}
+	return failed
 }

@@ -3,9 +3,11 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -24,11 +26,11 @@ func TestCancelLeavesNothingBehind(t *testing.T) {
 			must(t, err)
 			for name, run := range map[string]func(context.Context) error{
 				"look": func(ctx context.Context) error {
-					_, err := conn.Look(ctx, "", []Probe{{Name: "x", Script: "sleep 4714 & sleep 4714", Timeout: time.Hour}})
+					_, err := conn.Look(ctx, "", []Probe{{Name: "x", Script: "sleep 4714 & timeout 3600 sleep 4714", Timeout: time.Hour}})
 					return err
 				},
 				"step": func(ctx context.Context) error {
-					return conn.Do(ctx, Step{Title: "wait", Run: &Command{Script: "sleep 4714 & trap '' TERM; sleep 4714", Timeout: time.Hour}})
+					return conn.Do(ctx, Step{Title: "wait", Run: &Command{Script: "sleep 4714 & timeout -s KILL 3600 sleep 4714 & trap '' TERM; sleep 4714", Timeout: time.Hour}})
 				},
 			} {
 				ctx, cancel := context.WithCancel(context.Background())
@@ -51,6 +53,41 @@ func TestCancelLeavesNothingBehind(t *testing.T) {
 			}
 			_ = conn.Close()
 			goleak.VerifyNone(t, leaks)
+		})
+	}
+}
+
+// Where one session is allowed at a time the next one waits for the last, and
+// what hangs is ended through another connection.
+func TestOneSession(t *testing.T) {
+	s := startSSHD(t, sshdOptions{config: "MaxSessions 1"})
+	for _, user := range []string{"root", "ops", "pw"} {
+		t.Run(user, func(t *testing.T) {
+			conn := dial(t, newDialer(t), withSudoPassword(s.target(t, user), password))
+			for i := range 10 {
+				f := &File{Path: fmt.Sprintf("/etc/x-%s-%d", user, i), Data: "x\n"}
+				if err := conn.Do(context.Background(), Step{Title: "write", Write: f}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !conn.maySFTP() {
+				t.Error("SFTP was given up")
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan error, 1)
+			go func() {
+				_, err := conn.Look(ctx, "", []Probe{{Name: "x", Script: "sleep 4718", Timeout: time.Hour}})
+				done <- err
+			}()
+			waitProcess(t, s, "sleep 4718")
+			cancel()
+			if err := <-done; !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			noProcess(t, s, "sleep 4718")
+			if err := conn.Do(context.Background(), Step{Title: "go on", Run: &Command{Script: "true"}}); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
@@ -146,42 +183,48 @@ func TestLostConnectionKeepsWhatWasSeen(t *testing.T) {
 	}
 }
 
+// curt is a server that says one thing and closes, and how often it did.
+func curt(t *testing.T, words string) (net.Listener, *atomic.Int32) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	dials := new(atomic.Int32)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			dials.Add(1)
+			_, _ = c.Write([]byte(words))
+			_ = c.Close()
+		}
+	}()
+	return l, dials
+}
+
 func TestServersThatAreNone(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer func() { _ = silent.Close() }()
-	web, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer func() { _ = web.Close() }()
-	go func() {
-		for {
-			c, err := web.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = c.Write([]byte("HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n"))
-			_ = c.Close()
-		}
-	}()
-	closing, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer func() { _ = closing.Close() }()
-	go func() {
-		for {
-			c, err := closing.Accept()
-			if err != nil {
-				return
-			}
-			_ = c.Close()
-		}
-	}()
+	web, webDials := curt(t, "HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n")
+	closing, _ := curt(t, "")
+	// OpenSSH 9.8 and newer.
+	full, fullDials := curt(t, "Exceeded MaxStartups\r\n")
+	penalty, penaltyDials := curt(t, "Not allowed at this time\r\n")
 	to := func(l net.Listener) Target {
 		return Target{Name: "h", Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "x", ConnectTimeout: 300 * time.Millisecond, KnownHosts: []string{"/nonexistent"}}
 	}
 	d := newDialer(t)
 	wantError(t, tryDial(t, d, to(silent)), Handshake, "no answer within 300ms")
-	wantError(t, tryDial(t, d, to(web)), Handshake)
+	wantError(t, tryDial(t, d, to(web)), Handshake, "no SSH server")
 	wantError(t, tryDial(t, d, to(closing)), Handshake, "MaxStartups")
+	wantError(t, tryDial(t, d, to(full)), Handshake, "before its greeting: Exceeded MaxStartups", "see MaxStartups")
+	wantError(t, tryDial(t, d, to(penalty)), Handshake, "Not allowed at this time", "PerSourcePenalties")
+	if web, full, penalty := webDials.Load(), fullDials.Load(), penaltyDials.Load(); web != 1 || full != 5 || penalty != 5 {
+		t.Errorf("dialled %d, %d and %d times", web, full, penalty)
+	}
 	none := to(silent)
 	none.Port = 1
 	wantError(t, tryDial(t, d, none), Connect, "127.0.0.1:1", "refused")

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -28,6 +29,7 @@ type process struct {
 	events  chan event
 	quit    chan struct{} // closed when nobody reads events any more
 	closing sync.Once
+	gone    chan struct{} // closed when it has ended
 	sent    chan struct{} // closed when our own line is on its way
 	token   string
 	pty     bool
@@ -53,8 +55,22 @@ func word() string { return "rp" + strings.ToLower(rand.Text()) }
 // begin starts a program as root, or as the user where sudo is not to be used.
 // what says, for pipes or for a terminal, the line that the host's shell
 // evaluates, and what that line finds on its standard input, which stays open
-// where that is nil. begin returns after the host's first word.
+// where that is nil. begin returns after the host's first word. A host that
+// allows few sessions at once (MaxSessions) may still count the last one,
+// which has just ended: that is worth another try.
 func (c *Conn) begin(ctx context.Context, what func(pty bool) (line string, rest []byte)) (*process, error) {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval = 100 * time.Millisecond
+	return backoff.Retry(ctx, func() (*process, error) {
+		p, err := c.beginOnce(ctx, what)
+		if err != nil && !errors.Is(err, errRefused) {
+			return nil, backoff.Permanent(err)
+		}
+		return p, err
+	}, backoff.WithBackOff(wait), backoff.WithMaxTries(9))
+}
+
+func (c *Conn) beginOnce(ctx context.Context, what func(pty bool) (line string, rest []byte)) (*process, error) {
 	for {
 		way := c.elevation()
 		line, rest := what(way.pty)
@@ -67,7 +83,11 @@ func (c *Conn) begin(ctx context.Context, what func(pty bool) (line string, rest
 
 // beginLine is begin for a line that is the same everywhere.
 func (c *Conn) beginLine(ctx context.Context, line string, rest ...byte) (*process, error) {
-	return c.begin(ctx, func(bool) (string, []byte) { return line, rest })
+	return c.begin(ctx, always(line, rest))
+}
+
+func always(line string, rest []byte) func(bool) (string, []byte) {
+	return func(bool) (string, []byte) { return line, rest }
 }
 
 func (c *Conn) beginAs(ctx context.Context, way elevation, line string, rest []byte) (*process, error) {
@@ -132,7 +152,7 @@ func (c *Conn) open(command, token string, pty bool) (*process, error) {
 	if err != nil {
 		return nil, c.sessionError("open a session", err)
 	}
-	p := &process{session: session, token: token, pty: pty, events: make(chan event), quit: make(chan struct{}), sent: make(chan struct{})}
+	p := &process{session: session, token: token, pty: pty, events: make(chan event), quit: make(chan struct{}), gone: make(chan struct{}), sent: make(chan struct{})}
 	var streams [3]io.Reader
 	p.stdin, _ = session.StdinPipe() // fail only when set twice
 	streams[1], _ = session.StdoutPipe()
@@ -153,7 +173,9 @@ func (c *Conn) open(command, token string, pty bool) (*process, error) {
 	}
 	go func() {
 		readers.Wait()
-		p.emit(ended(session.Wait()))
+		err := session.Wait()
+		close(p.gone)
+		p.emit(ended(err))
 	}()
 	return p, nil
 }
@@ -268,6 +290,26 @@ func (p *process) send(data []byte, over bool) {
 			_ = p.stdin.Close()
 		}
 	}()
+}
+
+// finish waits a moment for a program that has no more to do to be gone, and
+// closes the channel: until then it takes one of the sessions that the host
+// allows.
+func (p *process) finish(ctx context.Context) {
+	defer p.close()
+	enough := time.NewTimer(2 * time.Second)
+	defer enough.Stop()
+	for {
+		select {
+		case <-p.events: // nobody's any more
+		case <-p.gone:
+			return
+		case <-enough.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // close ends the channel; what runs on the host is not told.

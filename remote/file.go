@@ -1,20 +1,15 @@
 package remote
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/pkg/sftp"
 )
 
 // fileTimeout bounds each part of writing one file, but for its content.
@@ -23,8 +18,16 @@ const fileTimeout = time.Minute
 // maxFile bounds the content of one file.
 const maxFile = 64 << 20
 
+// staleAfter is how old a new file beside another must be for nobody to be
+// still at work on it: one grows while its content comes, and is checked and
+// renamed, or taken away, within a minute after that.
+const staleAfter = 2 * time.Minute
+
+// tempMark is in the names of new files: ".fstab.runai-prep-" and a word.
+const tempMark = ".runai-prep-"
+
 // fileScript are the functions that writing and removing share. $p is the
-// file, $t the new one beside it.
+// file, $t the new one beside it; $ours is set where the file is.
 //
 // A link is followed to the file it names, which is written in its place. No
 // program is run that GNU and busybox do not share.
@@ -45,9 +48,16 @@ unchanged() {
 	esac
 	return 1
 }
+# sweep takes away what was left beside the file by those who were killed: it
+# may hold a password.
+sweep() {
+	for f in "${p%/*}/.${p##*/}` + tempMark + `"rp*; do
+		if [ ! -L "$f" ] && [ -f "$f" ] && m=$(stat -c %Y "$f") && [ $(($(date +%s) - m)) -gt "$stale" ]; then rm -f "$f"; fi
+	done
+}
 # backup keeps the content from before our time, once.
 backup() {
-	[ -e "$p" ] || return 0
+	if [ -n "$ours" ] || [ ! -e "$p" ]; then return 0; fi
 	case $p in /var/lib/runai-prep/*) return 0 ;; esac
 	b=/var/lib/runai-prep/backup$p
 	[ -e "$b" ] && return 0
@@ -60,6 +70,7 @@ backup() {
 // file itself, behind any link.
 const prepareScript = `
 resolve
+sweep
 if ! unchanged; then
 	if [ "$new" != - ] && [ -e "$p" ]; then digest "$p"; [ "$d" = "$new" ] && { printf '%s\nas wished\n' "$p"; exit 0; }; fi
 	if [ "$old" = none ]; then fail "$p is there by now; it was not when the plan was made"; fi
@@ -71,18 +82,23 @@ printf '%s\nto be written\n' "$p"
 `
 
 // replaceScript checks the new file and puts it in place. Nothing before the
-// mv touches the old one, and whatever fails takes the new one away.
+// mv touches the old one, and whatever fails takes the new one away. The folder
+// is not synced: no program does it everywhere, an older sync would sync all
+// file systems and wait for a dead NFS server, and a crash leaves either file
+// whole.
 const replaceScript = `(
+# root: it fails only for a user without root, whose file it is.
+root() { chown 0:0 "$t" 2>/dev/null || [ "$(id -u)" != 0 ] || fail "chown 0:0 $t failed"; }
 digest "$t"
 [ "$d" = "$new" ] || fail "the content arrived damaged"
 if [ -e "$p" ]; then
 	have=$(stat -c '%u:%g %a' "$p") || exit 1
-	chown "${have%% *}" "$t" || exit 1
+	if [ -n "$rooted" ]; then root; else chown "${have%% *}" "$t" || exit 1; fi
 	chmod "${mode:-${have##* }}" "$t" || exit 1
 	if [ -e /sys/fs/selinux/enforce ]; then chcon --reference="$p" "$t" || exit 1; fi
 else
-	chown 0:0 "$t" 2>/dev/null # fails for a user without root, whose file it is
-	chmod "${mode:-0644}" "$t" || exit 1
+	root
+	chmod "${mode:-$fresh}" "$t" || exit 1
 fi
 if [ -n "$verify" ]; then
 	( set +u; set -- "$t"; eval "$verify" ) </dev/null || { s=$?; printf 'the new content was not accepted; nothing has changed\n' >&2; exit "$s"; }
@@ -101,19 +117,29 @@ exit $s
 
 const removeScript = `
 resolve
+sweep
 [ -e "$p" ] || exit 0
 unchanged || fail "$p has changed since the plan was made"
 backup
 rm -f "$p" || fail "$p cannot be removed: is it immutable (lsattr)?"
 `
 
-// settings of a file's script.
-func fileVars(p string, vars ...string) (string, error) {
+// fileVars begins a script about a file: what it is to be told, and functions.
+func fileVars(p string, ours bool, vars ...string) (string, error) {
 	word, err := pathWord(p)
 	if err != nil {
 		return "", err
 	}
-	return "p=" + word + "\n" + strings.Join(vars, "\n") + "\n" + fileScript, nil
+	vars = append(vars, "p="+word, "ours="+flag(ours), fmt.Sprintf("stale=%d", seconds(staleAfter)))
+	return strings.Join(vars, "\n") + "\n" + fileScript, nil
+}
+
+// flag is how a script is told yes.
+func flag(set bool) string {
+	if set {
+		return "yes"
+	}
+	return ""
 }
 
 func pathWord(p string) (string, error) {
@@ -130,10 +156,10 @@ func digestOf(content string) string {
 
 // write replaces a file, or makes it: beside it, synced, checked, renamed.
 func (c *Conn) write(ctx context.Context, title string, f *File) error {
-	content, old := f.Data, "none"
+	content, old, fresh, secret := f.Data, "none", "0644", !f.Secret.IsZero()
 	switch {
-	case !f.Secret.IsZero():
-		content, old = f.Secret.Reveal(), "any"
+	case secret:
+		content, old, fresh = f.Secret.Reveal(), "any", "0600"
 	case f.Old != nil:
 		old = digestOf(*f.Old)
 	}
@@ -144,7 +170,8 @@ func (c *Conn) write(ctx context.Context, title string, f *File) error {
 	if f.Mode != 0 {
 		mode = fmt.Sprintf("%04o", unixMode(f.Mode))
 	}
-	vars, err := fileVars(f.Path, "old="+old, "new="+digestOf(content), "mode="+mode)
+	wishes := []string{"old=" + old, "new=" + digestOf(content), "mode=" + mode, "fresh=" + fresh, "rooted=" + flag(secret)}
+	vars, err := fileVars(f.Path, f.Ours, wishes...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", title, err)
 	}
@@ -156,8 +183,8 @@ func (c *Conn) write(ctx context.Context, title string, f *File) error {
 	if strings.TrimSpace(state) == "as wished" {
 		return c.settleMode(ctx, title, real, mode)
 	}
-	temp := path.Join(path.Dir(real), "."+path.Base(real)+".runai-prep-"+word())
-	if vars, err = fileVars(real, "old="+old, "new="+digestOf(content), "mode="+mode, "verify="+quoteScript(f.Verify)); err != nil {
+	temp := path.Join(path.Dir(real), "."+path.Base(real)+tempMark+word())
+	if vars, err = fileVars(real, f.Ours, append(wishes, "verify="+quoteScript(f.Verify))...); err != nil {
 		return fmt.Errorf("%s: the host says that %s is %w", title, f.Path, err)
 	}
 	tempWord, err := pathWord(temp)
@@ -213,201 +240,10 @@ func (c *Conn) remove(ctx context.Context, title string, r *Removal) error {
 	if r.Old != nil {
 		old = digestOf(*r.Old)
 	}
-	vars, err := fileVars(r.Path, "old="+old)
+	vars, err := fileVars(r.Path, r.Ours, "old="+old)
 	if err != nil {
 		return fmt.Errorf("%s: %w", title, err)
 	}
 	_, err = c.shell(ctx, title, vars+removeScript, fileTimeout)
 	return err
-}
-
-// upload makes a file that only root can read, by SFTP, or through a root
-// shell where that is off.
-func (c *Conn) upload(ctx context.Context, title, file string, content []byte) error {
-	limit := fileTimeout + time.Duration(len(content)>>16)*time.Second // at 64 KiB a second
-	if c.maySFTP() {
-		err := c.uploadSFTP(ctx, limit, file, content)
-		if err == nil || ctx.Err() != nil || c.current().lostCause() != nil {
-			return wrap(title, err)
-		}
-		c.dialer.log().Debug("not by SFTP, content goes through the shell", "host", c.target.Name, "cause", err)
-	}
-	return c.uploadShell(ctx, title, limit, file, content)
-}
-
-func wrap(title string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", title, err)
-}
-
-func (c *Conn) maySFTP() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return !c.noSFTP && !c.way.pty
-}
-
-// sftpServers are where the distributions keep it.
-const sftpServers = "/usr/lib/openssh/sftp-server /usr/libexec/openssh/sftp-server /usr/lib/ssh/sftp-server " +
-	"/usr/libexec/sftp-server /usr/lib/sftp-server /usr/libexec/ssh/sftp-server"
-
-func (c *Conn) uploadSFTP(ctx context.Context, limit time.Duration, file string, content []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	client, end, err := c.openSFTP(ctx, limit)
-	if err != nil {
-		c.mu.Lock()
-		c.noSFTP = c.noSFTP || ctx.Err() == nil
-		c.mu.Unlock()
-		return err
-	}
-	stop := context.AfterFunc(ctx, end)
-	defer func() {
-		if stop() {
-			end()
-		}
-	}()
-	err = func() error {
-		f, err := client.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = f.Close() }()
-		if err := f.Chmod(0o600); err != nil { // before there is anything to read
-			return err
-		}
-		if _, err := f.ReadFrom(bytes.NewReader(content)); err != nil {
-			return err
-		}
-		return f.Close()
-	}()
-	if err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		_ = client.Remove(file)
-	}
-	return err
-}
-
-// openSFTP speaks SFTP with root's rights: the subsystem where the user is
-// root or is to stay itself, else the host's sftp-server under sudo. end ends
-// it, from any goroutine.
-func (c *Conn) openSFTP(ctx context.Context, limit time.Duration) (client *sftp.Client, end func(), err error) {
-	if !c.elevation().sudo {
-		return c.subsystemSFTP(ctx)
-	}
-	line := "for f in " + sftpServers + `; do if [ -x "$f" ]; then ` +
-		`if command -v timeout >/dev/null 2>&1; then exec timeout -k 5 ` + strconv.Itoa(seconds(limit)) + ` "$f"; else exec "$f"; fi; fi; done`
-	p, err := c.beginLine(ctx, line)
-	if err != nil {
-		return nil, nil, err
-	}
-	select {
-	case <-p.sent: // the protocol follows our line
-	case <-ctx.Done():
-		p.abandon()
-		return nil, nil, context.Cause(ctx)
-	}
-	return c.pipeSFTP(ctx, &processStream{ctx: ctx, p: p}, p.stdin, p.abandon)
-}
-
-func (c *Conn) subsystemSFTP(ctx context.Context) (*sftp.Client, func(), error) {
-	session, err := c.client().NewSession()
-	if err != nil {
-		return nil, nil, c.sessionError("open a session for SFTP", err)
-	}
-	end := func() { _ = session.Close() }
-	in, _ := session.StdinPipe()
-	out, _ := session.StdoutPipe()
-	stop := context.AfterFunc(ctx, end)
-	err = session.RequestSubsystem("sftp")
-	if !stop() || err != nil {
-		end()
-		return nil, nil, fmt.Errorf("subsystem sftp: %w", orError(err, context.Cause(ctx)))
-	}
-	return c.pipeSFTP(ctx, out, in, end)
-}
-
-func orError(err, otherwise error) error {
-	if err != nil {
-		return err
-	}
-	return otherwise
-}
-
-// pipeSFTP waits for the server's greeting no longer than ctx allows.
-func (c *Conn) pipeSFTP(ctx context.Context, out io.Reader, in io.WriteCloser, end func()) (*sftp.Client, func(), error) {
-	stop := context.AfterFunc(ctx, end)
-	client, err := sftp.NewClientPipe(out, in)
-	if err != nil || !stop() {
-		end()
-		return nil, nil, fmt.Errorf("begin SFTP: %w", orError(err, context.Cause(ctx)))
-	}
-	return client, func() { end(); _ = client.Close() }, nil
-}
-
-// A processStream is a process' standard output as a reader.
-type processStream struct {
-	ctx  context.Context
-	p    *process
-	left []byte
-}
-
-func (s *processStream) Read(b []byte) (int, error) {
-	for len(s.left) == 0 {
-		e, err := s.p.next(s.ctx, nil)
-		if err != nil {
-			return 0, err
-		}
-		if e.fd == 0 {
-			return 0, io.EOF
-		}
-		if e.fd == 1 {
-			s.left = e.data
-		}
-	}
-	n := copy(b, s.left)
-	s.left = s.left[n:]
-	return n, nil
-}
-
-// uploadShell sends the content to a root shell's standard input. The shell
-// reads its one line byte by byte, so that the content is untouched.
-func (c *Conn) uploadShell(ctx context.Context, title string, limit time.Duration, file string, content []byte) error {
-	word1, err := pathWord(file)
-	if err != nil {
-		return fmt.Errorf("%s: %w", title, err)
-	}
-	mark := word()
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	p, err := c.beginLine(ctx, "umask 077; head -c "+strconv.Itoa(len(content))+" >"+word1+"; echo "+mark+" $?", content...)
-	if err != nil {
-		return fmt.Errorf("%s: %w", title, err)
-	}
-	defer p.close()
-	var r result
-	for {
-		e, err := p.next(ctx, nil)
-		switch {
-		case err != nil:
-			p.abandon()
-			return fmt.Errorf("%s: %w", title, err)
-		case e.fd == 1:
-			r.out = appendTail(r.out, e.data, maxOutput)
-		case e.fd == 2:
-			r.errs = appendTail(r.errs, e.data, maxOutput)
-		case e.lost && c.isLost():
-			return fmt.Errorf("%s: %w", title, c.lostError())
-		default:
-			status, found := strings.CutPrefix(strings.TrimSpace(string(r.out)), mark+" ")
-			if found && status == "0" {
-				return nil
-			}
-			r.out = nil
-			return commandError(title, r, max(e.exit, 1), "the content could not be written")
-		}
-	}
 }

@@ -8,8 +8,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/runai-prep/runai-prep/internal/secret"
 )
 
 // chain starts n servers that all let ops in with one key, and a target on the
@@ -108,6 +111,36 @@ func TestBastionsAreSharedAndNamed(t *testing.T) {
 	}
 	if got := strings.Count(servers[1].log.String(), "Connection closed by authenticating user"); got > 1 {
 		t.Errorf("a bastion that refuses us was asked %d times", got)
+	}
+}
+
+// A bastion is not told the password of somebody else, nor where a key is named.
+func TestPasswordOfATargetIsNotForEveryBastion(t *testing.T) {
+	const config = "UsePAM yes\nPasswordAuthentication yes\nKbdInteractiveAuthentication no"
+	servers, target := chain(t, 2, sshdOptions{config: config}, sshdOptions{config: config})
+	bastion, last := servers[0], servers[1]
+	t.Setenv("HOME", t.TempDir())
+	bastion.authorize(t, "ops")
+	target.Password = secret.New(password)
+	wantError(t, tryDial(t, newDialer(t), target), Authentication, "bastion ops@", "password is for bastions only where")
+
+	target.IdentityFiles = nil
+	target.User, target.Bastions[0].User = "ops", "pw"
+	wantError(t, tryDial(t, newDialer(t), target), Authentication, "bastion pw@", "password is for bastions only where")
+	if log := bastion.log.String(); strings.Contains(log, "password for") {
+		t.Errorf("the bastion was told a password:\n%s", log)
+	}
+
+	target.Bastions[0].User = ""
+	if err := tryDial(t, newDialer(t), target); err != nil {
+		t.Error(err)
+	}
+	for _, s := range []*sshd{bastion, last} {
+		for end := time.Now().Add(10 * time.Second); !strings.Contains(s.log.String(), "Accepted password for ops"); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("not by password:\n%s", s.log)
+			}
+		}
 	}
 }
 

@@ -25,12 +25,18 @@ type link struct {
 	cause error // why it ended
 }
 
-// A wire is a connection that knows when its peer was last heard.
+// A wire is a connection that knows when its peer was last heard, and what it
+// said first.
 type wire struct {
 	net.Conn
 	heard atomic.Int64 // nanoseconds of time.Now
-	bytes atomic.Int64 // read so far
+
+	mu        sync.Mutex
+	beginning []byte // the first that was read
 }
+
+// maxBeginning is room for a server's greeting and what comes before it.
+const maxBeginning = 512
 
 func newWire(c net.Conn) *wire {
 	w := &wire{Conn: c}
@@ -42,9 +48,18 @@ func (w *wire) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	if n > 0 {
 		w.heard.Store(time.Now().UnixNano())
-		w.bytes.Add(int64(n))
+		w.mu.Lock()
+		w.beginning = appendUpTo(w.beginning, b[:n], maxBeginning)
+		w.mu.Unlock()
 	}
 	return n, err
+}
+
+// first is what the peer said first.
+func (w *wire) first() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return string(w.beginning)
 }
 
 // newLink watches over an established connection until it ends.

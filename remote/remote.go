@@ -13,11 +13,15 @@ import (
 // A Target says which host and how to reach it. Zero values are filled from
 // ~/.ssh/config, then with OpenSSH's defaults.
 type Target struct {
-	Name           string // what messages call it
-	Host           string // name or address
-	Port           int
-	User           string
-	IdentityFiles  []string
+	Name          string // what messages call it
+	Host          string // name or address
+	Port          int
+	User          string
+	IdentityFiles []string
+	// Password is tried after the keys. A bastion is offered it only where its
+	// user is the target's, so that it can be the same account, and
+	// IdentityFiles are none: who names a key is not to have a password told
+	// to one machine more.
 	Password       secret.Text
 	KnownHosts     []string
 	AcceptNew      bool          // a host that known_hosts does not know is added

@@ -30,6 +30,7 @@ type endpoint struct {
 	explicit   bool     // only the identities
 	agent      string   // socket; empty: none
 	password   secret.Text
+	withheld   bool // a bastion that is not given the target's password
 
 	connectTimeout, keepalive time.Duration
 }
@@ -71,6 +72,9 @@ func (d *Dialer) route(t Target) (route, error) {
 			hop, conf, err := d.endpoint(t, jumps[i].Host, jumps[i], true)
 			if err != nil {
 				return nil, &Error{Stage: Resolve, Err: fmt.Errorf("bastion %s: %w", Safe(jumps[i].Host), err)}
+			}
+			if hop.user != target.user || len(t.IdentityFiles) > 0 {
+				hop.withheld, hop.password = !hop.password.IsZero(), secret.Text{}
 			}
 			way = append(route{hop}, way...)
 			if i > 0 {
