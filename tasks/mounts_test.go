@@ -29,6 +29,10 @@ func TestVisible(t *testing.T) {
 		onOver  = "61 60 0:61 / /mnt/data rw - nfs4 over:/data rw,vers=4.2"
 		sibling = "70 27 0:70 / /mnt/data2 rw - nfs4 x:/data rw,vers=4.2"
 		bind    = "80 27 0:50 /mnt/data /srv rw - ext4 /dev/sda1 rw"
+		rootfs  = "27 1 0:19 / / rw - nfs4 boot:/root rw,vers=4.2"
+		itself  = "27 27 0:1 / / rw - rootfs rootfs rw" // its own parent, as in an initramfs
+		overlay = "28 27 0:70 / / rw - overlay overlay rw"
+		onTop   = "52 28 0:50 / /mnt/data rw - nfs4 seen:/data rw,vers=4.2"
 	)
 	for name, c := range map[string]struct {
 		mounts []mountInfo
@@ -40,6 +44,10 @@ func TestVisible(t *testing.T) {
 		"stacked, listed the other way": {parse(onOld, old), "old:/data new:/data"},
 		"hidden under a parent":         {parse(old, overMnt), ""},
 		"hidden, and one on top":        {parse(old, overMnt, onOver), "over:/data"},
+		"the root is NFS":               {parse(rootfs, old, onOld), "old:/data new:/data"},
+		"the root is its own parent":    {parse(itself, old), "old:/data"},
+		"hidden under another root":     {parse(rootfs, overlay, old), ""},
+		"in another root":               {parse(onTop, rootfs, overlay, old), "seen:/data"},
 	} {
 		var got []string
 		for _, m := range visible(c.mounts, "/mnt/data") {

@@ -139,6 +139,8 @@ func (p *nfsPlan) removal(e entry) (change, bool) {
 	case f.before != nil:
 		c.Want = "as " + fstabPath + " had it before"
 		c.Hint = "it is mounted that way at the next boot, or by: mount " + e.path
+	case !mounted:
+		c.Want = "not listed in " + fstabPath
 	case f.kept:
 		c.Want = "not listed in " + fstabPath
 		c.Hint = "it stays mounted, as it was before runai-prep"

@@ -177,18 +177,31 @@ look_at() {
 		if [ "$look_this" = "$look_hung" ]; then break; fi
 	done
 	[ $# -gt 0 ] || return 0
+	# A line is written whole, several need not be.
 	look_rest=$(
 		for look_this; do
 			(
 				look_one=$(timeout -s KILL 2 sh -c "$look_script" sh "$look_this") ||
 					look_one="@path ${look_this#?}$nl!exit $?"
-				printf '%s\n' "$look_one"
+				look_line=
+				IFS=$nl
+				set -f
+				for look_word in $look_one; do look_line="$look_line$look_word	"; done
+				printf '%s\n' "$look_line"
 			) &
 		done
 		wait
 	)
-	printf '%s\n' "$look_rest"
-	looked=$looked$nl$look_rest
+	looked=$looked$nl
+	look_ifs=$IFS
+	IFS="	$nl"
+	set -f
+	for look_word in $look_rest; do
+		printf '%s\n' "$look_word"
+		looked=$looked$look_word$nl
+	done
+	set +f
+	IFS=$look_ifs
 }
 `
 
@@ -274,7 +287,7 @@ holders() {
 		done
 	done
 	holders_seen=
-	if [ "$1" = -e ] && [ -n "$holders_own" ]; then
+	case $1$holders_own in -e?*)
 		ran elsewhere quiet grep -F "$@" /dev/null
 		set -f
 		IFS=$nl
@@ -286,7 +299,8 @@ holders() {
 			printf '@process %s ' "$holders_it"
 			holders_name "$holders_it"
 		done
-	fi
+		;;
+	esac
 	set +f
 	IFS=$holders_ifs
 }
