@@ -13,7 +13,8 @@
 //	exec.go      one program on the host; sudo.go how it becomes root's
 //	batch.go     several scripts in one exec, each with its deadline; sections.go tells
 //	             their output apart; look.go all probes so
-//	do.go        steps: file.go, packages.go, reboot.go
+//	kill.go      ends what still runs on the host
+//	do.go        steps: file.go, packages.go, reboot.go; upload.go brings content
 //	quote.go     values into a shell; text.go a stranger's words onto a terminal
 //
 // # What runs on the host
@@ -43,15 +44,16 @@
 //
 //	if command -v timeout >/dev/null 2>&1; then exec timeout -k MERCY SECONDS /bin/sh; else exec /bin/sh; fi
 //	umask 077; head -c BYTES >FILE; echo WORD $?       the rest of stdin is content, where SFTP is off
-//	for f in PATHS; do if [ -x "$f" ]; then …; exec timeout -k 5 SECONDS "$f"; …; fi; done
-//	                                                   the rest is the SFTP protocol, with an sftp-server under sudo
-//	s=; if [ -r /proc/…/stat ]; …; case "$s" in ''|START) kill …;; esac 2>/dev/null
+//	umask 077; for f in PATHS; do if [ -x "$f" ]; then …; exec timeout -k 5 SECONDS "$f"; …; fi; done
+//	                                                   the rest is the SFTP protocol, with the host's sftp-server
+//	{ others() { …; }; hit() { …; }; …; case "$s" in ''|START) … kill …;; esac; } 2>/dev/null
 //	id -u                                              where sudo is not found
 //
 // In the first case, the common one, the rest of stdin is a script. It begins
-// by printing its process group and that leader's start time, read by the
-// shell itself from /proc/self/stat and /proc/GROUP/stat (where these are
-// absent the group is not killed by us, only by timeout), then each section is
+// by printing its process group and its session, each with its leader's start
+// time, read by the shell itself from /proc/self/stat, /proc/GROUP/stat and
+// /proc/SESSION/stat (where these are absent the group is not killed by us,
+// only by timeout), then each section is
 //
 //	printf '\n%s b %s\n' MARK 0; printf … >&2
 //	( eval 'the probe, quoted' ) </dev/null
@@ -62,9 +64,16 @@
 //
 // When a section hangs, floods, or the caller cancels, a second exec of the
 // same form kills the process group, with kill -s KILL -- -GROUP, if its leader
-// is still the process it was; a step's group is sent TERM first, and has some
-// seconds to tidy up, a package manager two minutes. When a connection is lost instead, the host's
-// timeout ends the group.
+// is still the process it was, and then what has left it for a group of its own
+// in the same session, as a nested timeout does: a loop of built-ins over
+// /proc/[0-9]*/stat finds those. A step's groups are sent TERM first, and have
+// some seconds to tidy up, a package manager two minutes. When a connection is
+// lost instead, the host's timeout ends the group.
+//
+// An exec is over, and the next one sent, when the host has closed its channel,
+// or two seconds after its last word: sshd counts it against MaxSessions until
+// then. Where a channel is refused all the same it is asked for again, for some
+// seconds; the second exec that kills then goes through a second connection.
 //
 // Where sudo insists on a terminal (requiretty) the same is done once more with
 // a pty-req in raw mode without echo, with head -c BYTES | /bin/sh in the place
@@ -76,9 +85,9 @@
 // For a look: sshd, /bin/sh with POSIX built-ins (echo, printf, read, eval,
 // command -v, export, umask, cd, unset); env and sudo where the user is not
 // root; timeout where there is one. For steps also: cat, chmod, chown, cp, dd,
-// head -c, mkdir -p, mv -f, readlink -f, rm -f, sha256sum, sleep, stat -c; chcon and
-// restorecon under SELinux only; sftp-server where there is one (the subsystem
-// "sftp" when the user is root; sudo with a path found by [ -x ] otherwise);
+// head -c, mkdir -p, mv -f, readlink -f, rm -f, sha256sum, sleep, stat -c; date and
+// id on errands only (stale files, a user without root); chcon and restorecon
+// under SELinux only; sftp-server where there is one, at a path found by [ -x ];
 // apt-get and dpkg, dnf, yum or zypper; systemctl reboot, else reboot, and
 // /proc/sys/kernel/random/boot_id.
 package remote

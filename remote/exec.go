@@ -60,14 +60,14 @@ func word() string { return "rp" + strings.ToLower(rand.Text()) }
 // which has just ended: that is worth another try.
 func (c *Conn) begin(ctx context.Context, what func(pty bool) (line string, rest []byte)) (*process, error) {
 	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval = 100 * time.Millisecond
+	wait.InitialInterval = 20 * time.Millisecond
 	return backoff.Retry(ctx, func() (*process, error) {
 		p, err := c.beginOnce(ctx, what)
 		if err != nil && !errors.Is(err, errRefused) {
 			return nil, backoff.Permanent(err)
 		}
 		return p, err
-	}, backoff.WithBackOff(wait), backoff.WithMaxTries(9))
+	}, backoff.WithBackOff(wait), backoff.WithMaxTries(12))
 }
 
 func (c *Conn) beginOnce(ctx context.Context, what func(pty bool) (line string, rest []byte)) (*process, error) {
