@@ -109,12 +109,10 @@ func (s *secrets) hideBytes(filename string, from, to int) {
 // but for the arguments of functions that only name the place of a secret. It
 // returns the last token of the expression.
 func (s *secrets) hideExpression(tokens hclsyntax.Tokens, i int) int {
-	for j := i; j < len(tokens) && endsLine(tokens[j]); j++ {
-		if j+1 < len(tokens) && (tokens[j+1].Type == hclsyntax.TokenOQuote || tokens[j+1].Type == hclsyntax.TokenNumberLit) {
-			i = j + 1 // a value on the next line, which does not parse
-		}
-	}
 	begin := i
+	if value := skipLines(tokens, i); value > i && valueAlone(tokens, value) {
+		begin, i = value, value // on the next line, which does not parse
+	}
 	depth, named := 0, 0 // brackets open; the depth inside such a call, or 0
 	for ; i < len(tokens); i++ {
 		t := tokens[i]
@@ -148,6 +146,22 @@ func (s *secrets) hideExpression(tokens hclsyntax.Tokens, i int) int {
 		}
 	}
 	return i
+}
+
+func skipLines(tokens hclsyntax.Tokens, i int) int {
+	for i < len(tokens) && endsLine(tokens[i]) {
+		i++
+	}
+	return i
+}
+
+// valueAlone reports whether token i begins a line that is no attribute or
+// block.
+func valueAlone(tokens hclsyntax.Tokens, i int) bool {
+	if i+1 >= len(tokens) {
+		return false
+	}
+	return tokens[i].Type != hclsyntax.TokenIdent && tokens[i].Type != hclsyntax.TokenCBrace || endsLine(tokens[i+1])
 }
 
 func (s *secrets) hideToken(t hclsyntax.Token) {

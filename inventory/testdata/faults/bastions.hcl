@@ -47,11 +47,11 @@ host "nat-1" {
     bastion = ["10.4.0.1"]
   }
 }
-host "door" {
-  address = "10.5.0.1"
-  ssh { bastion = [] }
-}
 host "room" {
-  address = "10.5.0.1" # WARNING Two hosts at one address: The hosts "door" and "room" (bastions.hcl:50) both have the address 10.5.0.1, though behind different bastions. Make sure that these are two networks.
+  address = "10.5.0.1"
   ssh { bastion = ["root@10.5.0.1"] }
+}
+host "door" {
+  address = "10.5.0.1" # WARNING Two hosts at one address: The hosts "room" and "door" (bastions.hcl:50) both have the address 10.5.0.1, though behind different bastions. Make sure that these are two networks.
+  ssh { bastion = [] }
 }

@@ -50,16 +50,3 @@ host "y" {
     clients = ["10.0.0.0", "10.1.2.3/8", "clients"] # ERROR Invalid clients: "10.1.2.3/8" has bits set beyond its prefix length; write "10.0.0.0/8". # ERROR Invalid clients: "clients" is not a network; write an address and a prefix length, such as 10.0.0.0/8.
   }
 }
-# What has no value is no second fault.
-host "z" {
-  proxy {
-    username = "runai"
-    password = env("UNSET_VARIABLE") # ERROR Error in function call: Call to function "env" failed: the environment variable "UNSET_VARIABLE" is not set; export it before the command is run.
-  }
-}
-host "zz" {
-  proxy {
-    username = env("UNSET_VARIABLE") # ERROR Error in function call: Call to function "env" failed: the environment variable "UNSET_VARIABLE" is not set; export it before the command is run.
-    password = "canary-secret"
-  }
-}
