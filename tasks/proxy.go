@@ -96,8 +96,7 @@ func secretFile(path string, credentials bool, content string) string {
 // probeUnits asks systemd for the units that are there, and looks at what sets
 // variables for each: drop-ins, environment files, the process itself. Drop-ins
 // of ours are looked at whether their unit is there or not. It adds to the
-// arguments the files of which one stat at the end tells modes and times; the
-// links of /run/systemd/units are as old as the start of their unit.
+// arguments the files of which one stat at the end tells modes and times.
 const probeUnits = `
 assigns() {
 	printf '@assigns %s\n' "$1"
@@ -153,8 +152,6 @@ if [ -n "$units" ] && [ -d /run/systemd/system ]; then
 		done
 	done
 	for unit in $units; do
-		file=/run/systemd/units/invocation:$unit
-		if [ -L "$file" ]; then set -- "$@" "$file"; fi
 		for dir in /etc /run /usr/local/lib /usr/lib; do
 			for file in "$dir/systemd/system/$unit.d"/*.conf; do
 				case $file in
@@ -169,7 +166,7 @@ if [ -n "$units" ] && [ -d /run/systemd/system ]; then
 			done
 		done
 	done
-	ran units systemctl show -p Id,LoadState,ActiveState,NeedDaemonReload,Environment,EnvironmentFiles,MainPID $units
+	ran units env TZ=UTC systemctl show -p Id,LoadState,ActiveState,NeedDaemonReload,Environment,EnvironmentFiles,MainPID,ExecMainStartTimestamp $units
 	pid= id= shown=
 	old_ifs=$IFS
 	IFS=$nl

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/runai-prep/runai-prep/remote"
 )
@@ -51,10 +52,11 @@ type unitFacts struct {
 
 	set        map[string]string
 	pid        int
-	process    Presence // of its environment; Absent: no process
-	count      int      // wished variables in the process's environment
-	other      bool     // it has a wished variable with another value
-	extra      []string // proxy variables that it has and nobody wished
+	began      time.Time // the process; zero: not known
+	process    Presence  // of its environment; Absent: no process
+	count      int       // wished variables in the process's environment
+	other      bool      // it has a wished variable with another value
+	extra      []string  // proxy variables that it has and nobody wished
 	hasProcess bool
 }
 
@@ -170,16 +172,15 @@ func (u *unitFacts) outdated() bool {
 
 // startedSince reports whether a unit is known to have been started after all
 // that gives it variables was last written: to start it once more would change
-// nothing. Where systemd does not tell (before 235), nobody knows.
+// nothing.
 func (f *proxyFacts) startedSince(u *unitFacts) bool {
-	began, known := f.written["/run/systemd/units/invocation:"+u.Name+".service"]
-	if !known {
+	if u.began.IsZero() {
 		return false
 	}
 	for name, written := range f.written {
 		folder := path.Base(path.Dir(name))
 		sets := folder == u.Name+".service.d" || folder == "service.d" || slices.Contains(u.Files, name)
-		if sets && written > began {
+		if sets && written > u.began.Unix() {
 			return false
 		}
 	}
@@ -233,6 +234,8 @@ func parseUnits(lines []string) ([]*unitFacts, error) {
 			u.Stale = value == "yes"
 		case "MainPID":
 			u.pid, _ = strconv.Atoi(value)
+		case "ExecMainStartTimestamp":
+			u.began, _ = time.Parse("Mon 2006-01-02 15:04:05 UTC", value)
 		case "EnvironmentFiles":
 			if i := strings.LastIndex(value, " (ignore_errors="); i >= 0 {
 				value = value[:i]
