@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/runai-prep/runai-prep/inventory"
@@ -87,5 +86,5 @@ func (a *app) formatFile(path string, check bool) (changed bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	return true, renameio.WriteFile(path, formatted, info.Mode().Perm())
+	return true, replaceFile(path, formatted, info.Mode().Perm())
 }

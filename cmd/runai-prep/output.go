@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/google/renameio/v2"
 	"golang.org/x/term"
@@ -91,10 +92,26 @@ func replaceFile(path string, content []byte, mode os.FileMode) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
 		return os.WriteFile(path, content, mode)
 	}
-	return renameio.WriteFile(path, content, mode)
+	if err := renameio.WriteFile(path, content, mode); err != nil {
+		return err
+	}
+	if info != nil {
+		return keepOwner(path, info)
+	}
+	return nil
+}
+
+// keepOwner gives a file that root has replaced back to its owner.
+func keepOwner(path string, was os.FileInfo) error {
+	old, ok := was.Sys().(*syscall.Stat_t)
+	if !ok || os.Geteuid() != 0 {
+		return nil
+	}
+	return os.Chown(path, int(old.Uid), int(old.Gid))
 }
 
 // text writes the result for a person.
