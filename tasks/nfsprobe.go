@@ -180,7 +180,7 @@ look_at() {
 	# A line is written whole, several need not be.
 	look_rest=$(
 		for look_this; do
-			(
+			{
 				look_one=$(timeout -s KILL 2 sh -c "$look_script" sh "$look_this") ||
 					look_one="@path ${look_this#?}$nl!exit $?"
 				look_line=
@@ -188,7 +188,7 @@ look_at() {
 				set -f
 				for look_word in $look_one; do look_line="$look_line$look_word	"; done
 				printf '%s\n' "$look_line"
-			) &
+			} &
 		done
 		wait
 	)
@@ -330,7 +330,7 @@ wish() {
 		if [ -n "$wish_below" ]; then busy=$busy$2$nl; fi
 		return 0
 	fi
-	wish_path=$2 wish_name=$4
+	wish_path=$2 wish_name=$4 wish_export=${3##*:}
 	wish_super=${wish_line#* - * }
 	wish_flags=${wish_line% - *}
 	wish_flags=${wish_flags#* * * * * }
@@ -344,7 +344,10 @@ wish() {
 	done
 	if [ "$wish_good$wish_sure" = samey ]; then return 0; fi
 	busy=$busy$wish_path$nl
-	if [ -n "$wish_good" ] || [ -z "$wish_name" ]; then return 0; fi
+	# Another export is another mount, whatever the server's addresses are.
+	wish_super=${wish_super%% *}
+	wish_super=${wish_super##*:}
+	if [ -n "$wish_good" ] || [ -z "$wish_name" ] || [ "${wish_super%/}" != "${wish_export%/}" ]; then return 0; fi
 	case $wish_names in *" $wish_name "*) return 0 ;; esac
 	wish_names="$wish_names$wish_name "
 	if [ -n "$wish_deaf" ]; then

@@ -32,9 +32,15 @@ func diskPath(h inventory.Host) string {
 }
 
 func probeResources(h inventory.Host) string {
-	var patterns strings.Builder
-	for _, p := range mountPatterns(diskPath(h))[1:] { // on the way there, not below
-		patterns.WriteString(" -e " + quote(p))
+	// The system itself keeps /var/lib in use: only another path can lie below
+	// an automount that is idle.
+	mounts := "mounts=\n"
+	if path := diskPath(h); path != defaultDiskPath {
+		mounts = "mounts=$(grep -F -e ' / rw'"
+		for _, p := range mountPatterns(path)[1:] { // on the way there, not below
+			mounts += " -e " + quote(p)
+		}
+		mounts += " /proc/self/mountinfo)\n"
 	}
 	return `system
 if [ -r /sys/devices/system/cpu/online ]; then
@@ -49,8 +55,7 @@ if [ -r /proc/meminfo ]; then
 	done </proc/meminfo
 fi
 echo '@disk'
-mounts=$(grep -F -e ' / rw'` + patterns.String() + ` /proc/self/mountinfo)
-if idle ` + quote(escapeMount(diskPath(h))) + `; then echo '!automount'; else timeout -s KILL 3 sh -c '
+` + mounts + `if idle ` + quote(escapeMount(diskPath(h))) + `; then echo '!automount'; else timeout -s KILL 3 sh -c '
 p=$1
 while [ -n "$p" ] && [ ! -d "$p" ]; do p=${p%/*}; done
 cd "${p:-/}" 2>/dev/null && [ -x . ] || { echo "!unreadable"; exit 0; }
