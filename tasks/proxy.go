@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/runai-prep/runai-prep/inventory"
@@ -70,7 +71,8 @@ zypper)
 	;;
 esac
 ` + secretFile(proxyEnvPath, w.credentials(), w.envFile()) + "\n")
-	b.WriteString("wanted=" + quote(strings.Join(w.secretAssignments(), "\n")) + "\nset --\n")
+	fmt.Fprintf(&b, "wanted=%s\nwanted_count=%d\ntimes=%t\nset --\n",
+		quote(strings.Join(w.secretAssignments(), "\n")), len(w.secretAssignments()), w.credentials())
 	if w.credentials() {
 		b.WriteString("for file in " + strings.Join(rootOnly, " ") + `; do
 	if [ -e "$file" ]; then set -- "$@" "$file"; fi
@@ -96,7 +98,8 @@ func secretFile(path string, credentials bool, content string) string {
 // probeUnits asks systemd for the units that are there, and looks at what sets
 // variables for each: drop-ins, environment files, the process itself. Drop-ins
 // of ours are looked at whether their unit is there or not. It adds to the
-// arguments the files of which one stat at the end tells modes and times.
+// arguments the files of which one stat at the end tells modes and times; that
+// is only needed for passwords, and for processes that do not run as wished.
 const probeUnits = `
 assigns() {
 	printf '@assigns %s\n' "$1"
@@ -118,14 +121,21 @@ environ() {
 		HTTP_PROXY=* | http_proxy=* | HTTPS_PROXY=* | https_proxy=* | NO_PROXY=* | no_proxy=*)
 			case $nl$wanted$nl in
 			*"$nl$environ_line$nl"*) environ_count=$((environ_count + 1)) ;;
-			*"$nl${environ_line%%=*}="*) echo '!other' ;;
-			*) echo "!extra ${environ_line%%=*}" ;;
+			*"$nl${environ_line%%=*}="*)
+				times=true
+				echo '!other'
+				;;
+			*)
+				times=true
+				echo "!extra ${environ_line%%=*}"
+				;;
 			esac
 			;;
 		esac
 	done
 	set +f
 	IFS=$environ_ifs
+	if [ $environ_count != $wanted_count ]; then times=true; fi
 	echo "!count $environ_count"
 }
 units=
@@ -166,7 +176,11 @@ if [ -n "$units" ] && [ -d /run/systemd/system ]; then
 			done
 		done
 	done
-	ran units env TZ=UTC systemctl show -p Id,LoadState,ActiveState,NeedDaemonReload,Environment,EnvironmentFiles,MainPID,ExecMainStartTimestamp $units
+	echo @units
+	ran_out=$(TZ=UTC systemctl show -p Id,LoadState,ActiveState,NeedDaemonReload,Environment,EnvironmentFiles,MainPID,ExecMainStartTimestamp $units)
+	ran_exit=$?
+	bars "$ran_out"
+	if [ $ran_exit != 0 ]; then echo "!exit $ran_exit"; fi
 	pid= id= shown=
 	old_ifs=$IFS
 	IFS=$nl
@@ -200,5 +214,5 @@ if [ -n "$units" ] && [ -d /run/systemd/system ]; then
 	IFS=$old_ifs
 	set +f
 fi
-if [ $# -gt 0 ]; then ran modes stat -c '%a %u %n %Y' "$@"; fi
+if $times && [ $# -gt 0 ]; then ran modes stat -c '%a %u %n %Y' "$@"; fi
 `
