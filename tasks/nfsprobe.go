@@ -177,8 +177,8 @@ look_at() {
 		if [ "$look_this" = "$look_hung" ]; then break; fi
 	done
 	[ $# -gt 0 ] || return 0
-	# A line is written whole, several need not be.
-	look_rest=$(
+	# A line is written whole to a pipe, several need not be.
+	look_rest=$({
 		for look_this; do
 			{
 				look_one=$(timeout -s KILL 2 sh -c "$look_script" sh "$look_this") ||
@@ -191,7 +191,7 @@ look_at() {
 			} &
 		done
 		wait
-	)
+	} | cat)
 	looked=$looked$nl
 	look_ifs=$IFS
 	IFS="	$nl"

@@ -35,13 +35,24 @@ func eachShell(t *testing.T, script, path string, check func(t *testing.T, block
 				if err != nil {
 					t.Fatal(err)
 				}
-				r, err := interp.New(interp.StdIO(nil, &out, &errs), interp.Env(expand.ListEnviron(env...)))
+				// Background jobs write to it at the same time.
+				shared, err := os.Create(filepath.Join(t.TempDir(), "errors"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = shared.Close() }()
+				r, err := interp.New(interp.StdIO(nil, &out, shared), interp.Env(expand.ListEnviron(env...)))
 				if err != nil {
 					t.Fatal(err)
 				}
 				if err := r.Run(ctx, parsed); err != nil {
 					t.Fatal(err)
 				}
+				said, err := os.ReadFile(shared.Name())
+				if err != nil {
+					t.Fatal(err)
+				}
+				errs.Write(said)
 			} else {
 				program, err := exec.LookPath(shell[0])
 				if err != nil {
