@@ -13,8 +13,8 @@
 //	proxy.go      the outbound proxy: its probe; proxywish.go as files spell it,
 //	              proxyfacts.go, proxyplan.go with proxyapt.go and proxyunits.go,
 //	              proxygone.go what is taken away, trust.go certificates
-//	nfs.go        NFS mounts: facts; nfsprobe.go, nfsplan.go, nfsbusy.go who uses
-//	              them, nfssteps.go, nfsgone.go what is taken away;
+//	nfs.go        NFS mounts: facts; nfsprobe.go, nfsplan.go, nfspossible.go,
+//	              nfsbusy.go who uses them, nfssteps.go, nfsgone.go what is taken away;
 //	              fstab.go, mounts.go and mountoptions.go what fstab and the kernel say
 //
 // A new task is a file with a Task value in All, and cases in testdata; see

@@ -1,0 +1,113 @@
+package tasks
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/runai-prep/runai-prep/inventory"
+)
+
+// possible reports whether steps can lead to the wish at all; where they
+// cannot, the finding says why.
+func (p *nfsPlan) possible(m inventory.Mount, now mounted, listed listing, c *change) bool {
+	has, looked := p.f.paths[m.Path]
+	no := func(state State, have, hint string) bool {
+		c.State, c.Have, c.Hint = state, have, hint
+		return false
+	}
+	switch {
+	case len(p.f.Support) == 0:
+		return no(Unmet, fmt.Sprintf("the kernel (Linux %s) has no NFS support: neither built in nor as a module for it", p.f.Kernel),
+			"install the kernel's modules, or boot a kernel that has them; a container cannot")
+	case p.f.fstab.Presence == Unreadable || p.f.fstab.Presence == Irregular:
+		return no(Unknown, fstabPath+" is "+string(p.f.fstab.Presence), "enable sudo for this host")
+	case !looked && !p.under(m.Path):
+		return no(Unknown, "the path was not looked at", "")
+	case listed.problem != "" && notText(p.fstab) != "":
+		return no(Unmet, notText(p.fstab), byHand)
+	case has.fault != "" && !p.under(m.Path) && !p.gone[m.Path]:
+		return no(Unknown, has.fault, "see what `ls -ld "+m.Path+"` says on the host, as root")
+	case has.stale && now.top == nil && !p.under(m.Path) && !p.gone[m.Path]:
+		return no(Unknown, "the path cannot be looked at: the handle of a mount above it is stale", "see /proc/self/mountinfo on the host")
+	case now.unclear != "":
+		return no(Unknown, now.unclear, "")
+	case has.idle && len(now.stack) == 0 && !p.under(m.Path) && !p.gone[m.Path]:
+		return no(Unknown, "it lies below an automount that is not in use: looking at it would mount that", "use what is above it, and look again")
+	case has.unreadable:
+		return no(Unknown, "the path cannot be looked at without root", "enable sudo for this host")
+	case now.top == nil && has.hung && !p.gone[m.Path] && !p.under(m.Path):
+		return no(Unknown, "the path does not answer within 3s: a mount above it may be dead", "see /proc/self/mountinfo on the host")
+	case has.physical != "" && has.physical != has.nearest && now.top == nil && !p.under(m.Path):
+		return no(Unmet, fmt.Sprintf("%s is reached through a symbolic link: it is %s", has.nearest, has.physical),
+			"wish the mount at its real path")
+	case (has.irregular || has.dangling) && now.top == nil && !p.under(m.Path):
+		return no(Unmet, "there is something else than a folder at the path", "move it away")
+	case now.local != nil:
+		return no(Unmet, fmt.Sprintf("%s (%s) is mounted there", now.local.Source, now.local.Type), "unmount it, or wish another path")
+	case slices.ContainsFunc(listed.entries, func(e fstabEntry) bool { return !e.nfs() }):
+		return no(Unmet, fmt.Sprintf("%s lists another filesystem there: %s", fstabPath, listed.entries[0].line),
+			"take that line out, or wish another path")
+	case m.Automount && !p.f.Systemd:
+		return no(Unmet, "mounting on first use needs systemd, which does not run here", "wish automount = false")
+	case !p.helper && nfsPackage(p.f.Manager) == "":
+		return no(Unmet, "mount.nfs is missing, and no known package manager is here to install it", "install the NFS client")
+	case now.top != nil && p.sharesConnection(m, *now.top) != "":
+		other := p.sharesConnection(m, *now.top)
+		return no(Unmet, haveMount(now, listed)+"; the connection is shared with "+other+", which was mounted first",
+			"unmount both, or wish the same nconnect for all mounts of "+m.Server)
+	case now.hung && now.problem == "" && now.top != nil:
+		return no(Unmet, haveMount(now, listed), "see whether "+m.Server+" is up and reached from here")
+	}
+	if now.top == nil && has.filled {
+		c.Hint = "the folder holds files that the mount will hide"
+	}
+	return true
+}
+
+// sharesConnection is the other mount that decides nconnect. The kernel has one
+// set of connections to a server for all its mounts of one version, and makes
+// it for the first: mounting the wished one anew would change nothing.
+func (p *nfsPlan) sharesConnection(m inventory.Mount, top mountInfo) string {
+	i := connections(m)
+	if i < 0 {
+		return ""
+	}
+	wish, _ := expect(m.Options[i])
+	addr, _ := top.option("addr")
+	vers, _ := top.option("vers")
+	if m.Version != "" && !expectVersion(m.Version).holds(top) {
+		return ""
+	}
+	for _, other := range p.f.Mounts {
+		a, _ := other.option("addr")
+		v, _ := other.option("vers")
+		if other.nfs() && other.Path != m.Path && !p.gone[other.Path] && a == addr && v == vers && !wish.holds(top) && !wish.holds(other) {
+			return other.Path
+		}
+	}
+	return ""
+}
+
+// connections is where m's options wish a number of connections; -1: nowhere.
+func connections(m inventory.Mount) int {
+	return slices.IndexFunc(m.Options, func(o string) bool { return strings.HasPrefix(o, "nconnect=") })
+}
+
+// above is the nearest wished mount that the path lies in; empty: none.
+func (p *nfsPlan) above(at string) string {
+	for at != "/" {
+		at = path.Dir(at)
+		if _, wished := p.wished[at]; wished {
+			return at
+		}
+	}
+	return ""
+}
+
+// under reports whether a former finding mounts something above the path, so
+// that what is seen of it now says nothing.
+func (p *nfsPlan) under(at string) bool {
+	return slices.ContainsFunc(p.covered, func(q string) bool { return strings.HasPrefix(at, q+"/") })
+}
