@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"io/fs"
 	"path"
 	"slices"
@@ -156,7 +157,7 @@ func (f *filesystem) await(c cred, p string, touch bool) {
 	hangs := false
 	if slices.ContainsFunc(f.mounts, func(m *mount) bool { return m.dead }) {
 		at, err := f.walk(root, p, touch, false)
-		hangs = err == syscall.EINTR || touch && err == nil && at.mount.dead
+		hangs = errors.Is(err, syscall.EINTR) || touch && err == nil && at.mount.dead
 	}
 	f.mu.Unlock()
 	if hangs {

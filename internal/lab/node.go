@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"io/fs"
 	"maps"
 	"slices"
@@ -182,10 +183,12 @@ func lsMode(m fs.FileMode) string {
 
 // strerror is the C library's text for err, as programs print it.
 func strerror(err error) string {
-	if pe, ok := err.(*fs.PathError); ok {
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
 		err = pe.Err
 	}
-	switch err {
+	var errno syscall.Errno
+	_ = errors.As(err, &errno) // else it is none of these
+	switch errno {
 	case syscall.ENOENT:
 		return "No such file or directory"
 	case syscall.EACCES:
