@@ -164,6 +164,7 @@ func (f *follower) follow(ctx context.Context, mark string) error {
 			f.stop(10 * time.Second)
 			return nil
 		case err != nil:
+			f.introduce(streams[1])
 			f.results = f.results[:min(now, len(f.results))]
 			f.stop(4 * time.Second)
 			return err
@@ -177,6 +178,22 @@ func (f *follower) follow(ctx context.Context, mark string) error {
 		if f.over {
 			f.stop(10 * time.Second)
 			return nil
+		}
+	}
+}
+
+// introduce waits a moment for the host to say which family is to be ended,
+// for a caller may cancel before that was read.
+func (f *follower) introduce(stdout *splitter) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	for f.family == (family{}) {
+		e, err := f.p.next(ctx, nil)
+		if err != nil || e.fd == 0 {
+			return
+		}
+		if e.fd == 1 {
+			stdout.feed(e.data)
 		}
 	}
 }

@@ -39,7 +39,7 @@ cat >/usr/local/sbin/dnf <<'E'
 #!/bin/sh
 echo "dnf $*" >>/run/state/log
 case " $* " in *" slow "*)
-	trap 'sleep 1; echo tidy >>/run/state/log; exit 1' TERM
+	trap 'trap "" TERM; sleep 1; echo tidy >>/run/state/log; exit 1' TERM
 	touch /run/state/slow; sleep 4717 & wait ;;
 *" noisy "*) touch /run/state/noisy; until [ -e /run/state/lost ]; do sleep 0.05; done; echo out; echo err >&2; echo finished >>/run/state/log ;;
 esac
