@@ -305,16 +305,18 @@ func TestHoldersElsewhere(t *testing.T) {
 cd ` + folder + ` || exit 1
 mkdir mnt work || exit 1
 mkfifo ready || exit 1
+# The writer before may not have closed yet: then there is nothing to read.
+await() { until read x <ready; do :; done; }
 mount --make-rshared / && mount -t tmpfs nas:/x mnt || exit 1
 unshare -m --propagation slave sh -c 'echo >ready; cd /; exec sleep 100' </dev/null >/dev/null &
 service=$!
-read x <ready
+await
 unshare -m --propagation private sh -c 'echo >ready; cd /; exec sleep 100' </dev/null >/dev/null &
 pod=$!
-read x <ready
+await
 (cd mnt && echo >../ready && exec sleep 100) </dev/null >/dev/null &
 work=$!
-read x <ready
+await
 printf '@file %s\n!absent\n' ` + ledgerPath("nfs") + `
 mounts=$(grep -e ' / rw' -e ' ` + at + ` ' /proc/self/mountinfo | sed 's/ - tmpfs / - nfs4 /')
 echo @mounts
