@@ -92,7 +92,8 @@ func (p *nfsPlan) mount(m inventory.Mount) change {
 				c.adds = append(c.adds, entry{"was", m.Path, e.line})
 			}
 		}
-		if len(listed.entries) == 0 && now.top != nil && !fresh {
+		// Where only the line was taken out, the mount is still ours.
+		if len(listed.entries) == 0 && now.top != nil && !fresh && !p.f.madeOurs(m.Path, now.top.Source) {
 			c.adds = append(c.adds, entry{"adopted", m.Path, now.top.Source})
 		}
 		next := replaceLines(p.fstab.content, old, line)
@@ -396,6 +397,14 @@ func (p *nfsPlan) unmountFirst(m inventory.Mount, now mounted, c *change) bool {
 	}
 	p.gone[m.Path] = true
 	return true
+}
+
+// madeOurs reports whether the ledger has a mount of this source at the path.
+func (f *nfsFacts) madeOurs(at, source string) bool {
+	return slices.ContainsFunc(f.ledger.of("mount"), func(e entry) bool {
+		ours, _ := parseFstabLine(e.text)
+		return e.path == at && sameSource(source, ours.Source)
+	})
 }
 
 // isThere reports whether something of the ledger is still on the host. What
