@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -112,12 +113,18 @@ func (l *Lab) open(ctx context.Context) error {
 	return l.apt.start(ctx, l)
 }
 
+// labs counts the names that this process has claimed.
+var labs atomic.Int64
+
 // claim finds a name that no living run has. The lock is what says that a run
 // is alive: it ends with the process, however that ends.
+//
+// No name is used twice in a process: the reaper of a Lab that has been closed
+// may still be on its way, and must not meet the next one under its name.
 func (l *Lab) claim(runs string) error {
-	for n := 1; ; n++ {
+	for {
 		l.name = fmt.Sprintf("rp%d", os.Getpid())
-		if n > 1 { // a second Lab in this process
+		if n := labs.Add(1); n > 1 {
 			l.name += fmt.Sprintf("b%d", n)
 		}
 		l.run = filepath.Join(runs, l.name)
