@@ -24,7 +24,7 @@ build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/runai-prep ./cmd/runai-prep
 
 demo: build
-	sh examples/demo.sh bin/runai-prep
+	bin/runai-prep lab bin/practice -- sh $(CURDIR)/examples/demo.sh
 
 test: deps
 	test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'run gofmt -w on these'; exit 1; }

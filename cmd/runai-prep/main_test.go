@@ -30,6 +30,11 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("SSH_AUTH_SOCK", "")
+			demo, err := filepath.Abs("../../examples/demo.sh")
+			if err != nil {
+				return err
+			}
+			env.Setenv("DEMO", demo)
 			env.Values[fleetKey{}] = &started{}
 			return os.MkdirAll(filepath.Join(env.WorkDir, "home"), 0o700)
 		},
