@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -39,7 +40,7 @@ func TestShownCommandLinesParse(t *testing.T) {
 		}
 		for _, m := range commandLine.FindAllStringSubmatch(joined, -1) {
 			args := strings.Fields(strings.NewReplacer("'", "", `"`, "").Replace(m[1]))
-			if at := indexOf(args, "--"); at >= 0 {
+			if at := slices.Index(args, "--"); at >= 0 {
 				args = args[:at]
 			}
 			a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard}
@@ -75,15 +76,6 @@ func codeOf(text string) string {
 		}
 	}
 	return code.String()
-}
-
-func indexOf(args []string, what string) int {
-	for i, a := range args {
-		if a == what {
-			return i
-		}
-	}
-	return -1
 }
 
 // systemd itself reads the units.
