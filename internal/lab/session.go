@@ -60,6 +60,7 @@ func (s *server) session(conn *ssh.ServerConn, ch ssh.Channel, requests <-chan *
 	}
 	for req := range requests {
 		ok := true
+		var begin func() // after the reply: a program may be over before it is sent, and its channel closed
 		var text struct{ Value string }
 		switch req.Type {
 		case "env":
@@ -73,15 +74,15 @@ func (s *server) session(conn *ssh.ServerConn, ch ssh.Channel, requests <-chan *
 		case "window-change":
 		case "exec":
 			if ok = running == nil && ssh.Unmarshal(req.Payload, &text) == nil; ok {
-				start("exec", text.Value)
+				begin = func() { start("exec", text.Value) }
 			}
 		case "shell":
 			if ok = running == nil; ok {
-				start("shell", "")
+				begin = func() { start("shell", "") }
 			}
 		case "subsystem":
 			if ok = running == nil && ssh.Unmarshal(req.Payload, &text) == nil && text.Value == "sftp"; ok {
-				start("sftp", "")
+				begin = func() { start("sftp", "") }
 			}
 		case "signal":
 			if sig, known := findSignal(text.Value); known && running != nil && ssh.Unmarshal(req.Payload, &text) == nil {
@@ -92,6 +93,9 @@ func (s *server) session(conn *ssh.ServerConn, ch ssh.Channel, requests <-chan *
 		}
 		if req.WantReply {
 			_ = req.Reply(ok, nil)
+		}
+		if begin != nil {
+			begin()
 		}
 	}
 	if done == nil {
