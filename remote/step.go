@@ -21,8 +21,10 @@ type Step struct {
 	Run     *Command
 	Write   *File
 	Remove  *Removal
+	Upload  *Upload
 	Install *Packages
 	Reboot  *Reboot
+	Kubectl *Kubectl
 }
 
 // A Command is a POSIX shell script run by root.
@@ -30,6 +32,14 @@ type Command struct {
 	// Script may hold values of an inventory or a host only through Quote.
 	Script  string
 	Timeout time.Duration // 0: one minute
+	// Detached: it runs as a job, which outlives the connection and the
+	// controller, as package installations do: for what must not be cut off
+	// in the middle. Its output is followed live.
+	Detached bool
+	// Guard: it only asks whether the steps after it may be carried out. When
+	// it fails nothing has gone wrong: what it guards is left undone, by
+	// choice, and what it wrote to stderr says why.
+	Guard bool
 }
 
 // A File is a file to be written, atomically: beside, synced, checked,
@@ -62,14 +72,47 @@ type Removal struct {
 	Ours bool    // as in File: its content is not kept
 }
 
-// Packages are installed by the host's package manager, without questions.
+// An Upload brings a file that is too large to be content of a plan from the
+// controller to the host: streamed, and its sum verified on both ends.
+type Upload struct {
+	From   string // on the controller
+	Path   string // on the host
+	Mode   fs.FileMode
+	SHA256 string // in lower-case hex; empty: only that both ends have the same
+}
+
+// Packages are installed by the host's package manager, without questions, as
+// a job. A lock that another program holds is waited for, its holder named;
+// an interrupted dpkg is finished first.
 type Packages struct {
 	Manager string // apt, dnf, yum, zypper
-	Names   []string
-	Timeout time.Duration // 0: fifteen minutes
+	// Names are as the manager spells them, with a version where one is
+	// wished: "nvidia-smi=535.261.03-1" for apt and zypper,
+	// "nvidia-driver-535.261.03" for dnf.
+	Names  []string
+	Remove []string // go in the same transaction; nothing else may be removed
+	// Replaces: packages that are not named may be removed where those of
+	// Names conflict with them (a change of branch). Never a running kernel.
+	Replaces     bool
+	Release      string        // the release to take them from, as apt's -t
+	Refresh      bool          // fetch the package lists first
+	Downgrade    bool          // an older version may take a newer one's place
+	Held         bool          // packages on hold may change too
+	DownloadOnly bool          // fetch everything, change nothing
+	Timeout      time.Duration // 0: fifteen minutes
 }
 
 // A Reboot restarts the host and waits for it to be back with a new boot id.
 type Reboot struct {
 	Timeout time.Duration // 0: fifteen minutes
+	// Refused says who does not allow it ("inventory.hcl:12"): the step stands
+	// in the plan, and is left undone.
+	Refused string
+}
+
+// Kubectl is run on the controller, with its kubeconfig; it is not Do's to
+// carry out.
+type Kubectl struct {
+	Args    []string
+	Timeout time.Duration // 0: one minute
 }

@@ -62,7 +62,8 @@ const (
 )
 
 // A Finding is one thing looked at: what the host has, what was wanted and
-// why, and the steps between them.
+// why, and the steps between them. A pending finding without steps of its own comes
+// with those of another finding of its task; its hint says with which.
 type Finding struct {
 	Subject string
 	Have    string
@@ -71,6 +72,12 @@ type Finding struct {
 	State   State
 	Hint    string        // what a person can do, where there is a next step
 	Steps   []remote.Step // none when only a person can fix it
+	// Back is the way back: run when this finding, or a later one of its task,
+	// has failed after the first of Steps was begun. The finding stays failed.
+	Back []remote.Step
+	// After is run when the second look has shown every finding of the task to
+	// be as wanted.
+	After []remote.Step
 }
 
 // Disruptive reports whether running work would notice one of the steps.
