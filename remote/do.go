@@ -16,8 +16,10 @@ const maxShown = 2 << 10
 
 // Do carries out one step and returns when it is done. A step that the host
 // refused is a *CommandError; an *Error is about the connection or sudo, and
-// then how far the step got is not known.
-func (c *Conn) Do(ctx context.Context, s Step) error {
+// then how far the step got is not known. said, which may be nil, is told each
+// line of a long step as it comes, from one goroutine at a time; it is a
+// stranger's words made safe to print.
+func (c *Conn) Do(ctx context.Context, s Step, said func(line string)) error {
 	switch {
 	case s.Run != nil:
 		_, err := c.shell(ctx, s.Title, s.Run.Script, orDefault(s.Run.Timeout, time.Minute))

@@ -39,7 +39,7 @@ rm -f /run/x; mount -t tmpfs tmpfs /usr/lib/openssh`})
 			must(t, err)
 			after := string(before) + "it's \"new\" \t\\ $HOME `x` \xff\x01 € line\nno newline at the end by " + c.name
 			step := Step{Title: "write /etc/fstab", Write: &File{Path: "/etc/link", Data: after, Old: ptr(string(before)), Verify: `grep -q "new" "$1" && [ ! -e /etc/never ]`}}
-			if err := conn.Do(ctx, step); err != nil {
+			if err := conn.Do(ctx, step, nil); err != nil {
 				t.Fatal(err)
 			}
 			got, err := os.ReadFile(c.s.path("/etc/fstab"))
@@ -60,7 +60,7 @@ rm -f /run/x; mount -t tmpfs tmpfs /usr/lib/openssh`})
 				t.Errorf("backup: %q %v", backup, err)
 			}
 			// Again: nothing to do, and no fault.
-			if err := conn.Do(ctx, step); err != nil {
+			if err := conn.Do(ctx, step, nil); err != nil {
 				t.Errorf("again: %v", err)
 			}
 			// Changed since, and refused by the check: nothing written.
@@ -74,7 +74,7 @@ rm -f /run/x; mount -t tmpfs tmpfs /usr/lib/openssh`})
 				if c.name != "sudo SFTP" && c.name != "root by the shell" {
 					continue // two ways are enough
 				}
-				err := conn.Do(ctx, Step{Title: "write it", Write: f})
+				err := conn.Do(ctx, Step{Title: "write it", Write: f}, nil)
 				var refused *CommandError
 				if !errors.As(err, &refused) {
 					t.Errorf("%+v: %v", f, err)
@@ -87,7 +87,7 @@ rm -f /run/x; mount -t tmpfs tmpfs /usr/lib/openssh`})
 			}
 			// A new secret, in a new folder.
 			secretFile := "/etc/systemd/system/x-" + word() + ".d/proxy.conf"
-			if err := conn.Do(ctx, Step{Title: "write proxy", Write: &File{Path: secretFile, Mode: 0o600, Secret: secret.New("user:pass\n")}}); err != nil {
+			if err := conn.Do(ctx, Step{Title: "write proxy", Write: &File{Path: secretFile, Mode: 0o600, Secret: secret.New("user:pass\n")}}, nil); err != nil {
 				t.Fatal(err)
 			}
 			info, err = os.Lstat(c.s.path(secretFile))
@@ -95,11 +95,11 @@ rm -f /run/x; mount -t tmpfs tmpfs /usr/lib/openssh`})
 			if uid, gid := owner(info); info.Mode() != 0o600 || uid != 0 || gid != 0 {
 				t.Errorf("mode %v, owner %d:%d", info.Mode(), uid, gid)
 			}
-			if err := conn.Do(ctx, Step{Title: "remove", Remove: &Removal{Path: secretFile, Old: ptr("other")}}); err == nil {
+			if err := conn.Do(ctx, Step{Title: "remove", Remove: &Removal{Path: secretFile, Old: ptr("other")}}, nil); err == nil {
 				t.Error("a changed file was removed")
 			}
 			for range 2 {
-				if err := conn.Do(ctx, Step{Title: "remove", Remove: &Removal{Path: secretFile, Old: ptr("user:pass\n")}}); err != nil {
+				if err := conn.Do(ctx, Step{Title: "remove", Remove: &Removal{Path: secretFile, Old: ptr("user:pass\n")}}, nil); err != nil {
 					t.Error(err)
 				}
 			}
@@ -129,7 +129,7 @@ mkdir /etc/ro; echo old >/etc/ro/file; mount --bind -o ro /etc/ro /etc/ro`})
 		if path != "/etc/ro/sub/folder" {
 			f.Old = ptr("old\n")
 		}
-		err := conn.Do(context.Background(), Step{Title: "write " + path, Write: f})
+		err := conn.Do(context.Background(), Step{Title: "write " + path, Write: f}, nil)
 		var refused *CommandError
 		if !errors.As(err, &refused) || !strings.Contains(err.Error(), words) {
 			t.Errorf("%s: got %v, want %q", path, err, words)
@@ -158,7 +158,7 @@ func TestRunSaysHowItFailed(t *testing.T) {
 	conn := dial(t, newDialer(t), s.target(t, "ops"))
 	ctx := context.Background()
 	run := func(script string, limit time.Duration) error {
-		return conn.Do(ctx, Step{Title: "mount /mnt/data", Run: &Command{Script: script, Timeout: limit}})
+		return conn.Do(ctx, Step{Title: "mount /mnt/data", Run: &Command{Script: script, Timeout: limit}}, nil)
 	}
 	if err := run("test \"$(id -u)\" = 0", 0); err != nil {
 		t.Error(err)

@@ -30,7 +30,7 @@ func TestCancelLeavesNothingBehind(t *testing.T) {
 					return err
 				},
 				"step": func(ctx context.Context) error {
-					return conn.Do(ctx, Step{Title: "wait", Run: &Command{Script: "sleep 4714 & timeout -s KILL 3600 sleep 4714 & trap '' TERM; sleep 4714", Timeout: time.Hour}})
+					return conn.Do(ctx, Step{Title: "wait", Run: &Command{Script: "sleep 4714 & timeout -s KILL 3600 sleep 4714 & trap '' TERM; sleep 4714", Timeout: time.Hour}}, nil)
 				},
 			} {
 				ctx, cancel := context.WithCancel(context.Background())
@@ -48,7 +48,7 @@ func TestCancelLeavesNothingBehind(t *testing.T) {
 				noProcess(t, s, "sleep 4714")
 			}
 			// The connection is as good as before.
-			if err := conn.Do(context.Background(), Step{Title: "go on", Run: &Command{Script: "true"}}); err != nil {
+			if err := conn.Do(context.Background(), Step{Title: "go on", Run: &Command{Script: "true"}}, nil); err != nil {
 				t.Error(err)
 			}
 			_ = conn.Close()
@@ -66,7 +66,7 @@ func TestOneSession(t *testing.T) {
 			conn := dial(t, newDialer(t), withSudoPassword(s.target(t, user), password))
 			for i := range 10 {
 				f := &File{Path: fmt.Sprintf("/etc/x-%s-%d", user, i), Data: "x\n"}
-				if err := conn.Do(context.Background(), Step{Title: "write", Write: f}); err != nil {
+				if err := conn.Do(context.Background(), Step{Title: "write", Write: f}, nil); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -85,7 +85,7 @@ func TestOneSession(t *testing.T) {
 				t.Error(err)
 			}
 			noProcess(t, s, "sleep 4718")
-			if err := conn.Do(context.Background(), Step{Title: "go on", Run: &Command{Script: "true"}}); err != nil {
+			if err := conn.Do(context.Background(), Step{Title: "go on", Run: &Command{Script: "true"}}, nil); err != nil {
 				t.Error(err)
 			}
 		})

@@ -52,7 +52,7 @@ func TestInstall(t *testing.T) {
 	conn := dial(t, newDialer(t), s.target(t, "ops"))
 	install := func(manager string, names ...string) (string, error) {
 		_ = os.Remove(s.path("/run/state/log"))
-		err := conn.Do(context.Background(), Step{Title: "install " + strings.Join(names, " "), Install: &Packages{Manager: manager, Names: names}})
+		err := conn.Do(context.Background(), Step{Title: "install " + strings.Join(names, " "), Install: &Packages{Manager: manager, Names: names}}, nil)
 		log, _ := os.ReadFile(s.path("/run/state/log"))
 		return string(log), err
 	}
@@ -101,7 +101,7 @@ func TestInstallIsNotTorn(t *testing.T) {
 	install := func(ctx context.Context, conn *Conn, name string) <-chan error {
 		done := make(chan error, 1)
 		go func() {
-			done <- conn.Do(ctx, Step{Title: "install", Install: &Packages{Manager: "dnf", Names: []string{name}}})
+			done <- conn.Do(ctx, Step{Title: "install", Install: &Packages{Manager: "dnf", Names: []string{name}}}, nil)
 		}()
 		return done
 	}
@@ -136,7 +136,7 @@ printf '#!/bin/sh\n[ "$1" = reboot ] && touch /etc/rebooting\n' >/usr/local/sbin
 	conn := dial(t, newDialer(t), first.target(t, "ops"))
 	done := make(chan error, 1)
 	go func() {
-		done <- conn.Do(context.Background(), Step{Title: "reboot", Reboot: &Reboot{Timeout: time.Minute}})
+		done <- conn.Do(context.Background(), Step{Title: "reboot", Reboot: &Reboot{Timeout: time.Minute}}, nil)
 	}()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if _, err := os.Stat(first.path("/etc/rebooting")); err == nil {
@@ -167,7 +167,7 @@ printf '#!/bin/sh\n[ "$1" = reboot ] && touch /etc/rebooting\n' >/usr/local/sbin
 	}
 
 	t.Run("never goes down", func(t *testing.T) {
-		err := conn.Do(context.Background(), Step{Title: "reboot", Reboot: &Reboot{Timeout: 3 * time.Second}})
+		err := conn.Do(context.Background(), Step{Title: "reboot", Reboot: &Reboot{Timeout: 3 * time.Second}}, nil)
 		if err == nil || !strings.Contains(err.Error(), "not back within 3s: it has not gone down yet") {
 			t.Error(err)
 		}

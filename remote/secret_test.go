@@ -52,7 +52,7 @@ mkdir /etc/w; echo old >/etc/w/theirs; chown 7:8 /etc/w/theirs; chmod 600 /etc/w
 			}()
 			for _, f := range []string{"new", "theirs", "new"} {
 				content := f + strings.Repeat(" secret", 1000)
-				err := conn.Do(context.Background(), Step{Title: "write", Write: &File{Path: "/etc/w/" + f, Secret: secret.New(content)}})
+				err := conn.Do(context.Background(), Step{Title: "write", Write: &File{Path: "/etc/w/" + f, Secret: secret.New(content)}}, nil)
 				if err != nil {
 					t.Error(err)
 				}
@@ -83,7 +83,7 @@ func TestBackupIsOfOthersOnly(t *testing.T) {
 	do := func(step Step) {
 		t.Helper()
 		step.Title = "do it"
-		if err := conn.Do(context.Background(), step); err != nil {
+		if err := conn.Do(context.Background(), step, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -135,7 +135,7 @@ func TestSweep(t *testing.T) {
 	do := func(step Step) {
 		t.Helper()
 		step.Title = "do it"
-		if err := conn.Do(context.Background(), step); err != nil {
+		if err := conn.Do(context.Background(), step, nil); err != nil {
 			t.Fatal(err)
 		}
 		entries, err := os.ReadDir(s.path("/etc/w"))

@@ -123,7 +123,7 @@ func (f *Fleet) steps(ctx context.Context, v *Visit, p planned, o ApplyOptions) 
 			// packages: the first Ctrl-C lets it end, the second does not.
 			stepCtx = o.Hard
 		}
-		err := v.conn.Do(stepCtx, s)
+		err := v.conn.Do(stepCtx, s, nil)
 		f.log().Info("step", "host", v.Host.Name, "task", p.task, "subject", p.Subject,
 			"step", s.Title, "elapsed", time.Since(began).Round(time.Millisecond), "error", err)
 		if err != nil {

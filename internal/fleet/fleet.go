@@ -30,7 +30,7 @@ import (
 type Conn interface {
 	Address() string
 	Look(ctx context.Context, prelude string, probes []remote.Probe) ([]remote.Section, error)
-	Do(ctx context.Context, s remote.Step) error
+	Do(ctx context.Context, s remote.Step, said func(line string)) error
 	Close() error
 }
 

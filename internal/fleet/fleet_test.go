@@ -52,7 +52,7 @@ func (r *replay) Look(_ context.Context, _ string, probes []remote.Probe) ([]rem
 	return sections, nil
 }
 
-func (r *replay) Do(_ context.Context, s remote.Step) error {
+func (r *replay) Do(_ context.Context, s remote.Step, _ func(string)) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.Run != nil {

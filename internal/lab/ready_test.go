@@ -130,7 +130,7 @@ func TestMadeReady(t *testing.T) {
 			}
 			for _, finding := range before {
 				for _, s := range finding.Steps {
-					if err := c.Do(ctx, s); err != nil {
+					if err := c.Do(ctx, s, nil); err != nil {
 						t.Fatalf("%s: %s: %v", finding.Subject, s.Title, err)
 					}
 				}
@@ -205,7 +205,7 @@ func TestDrift(t *testing.T) {
 	}
 	defer c.Close()
 	before := m.BootID()
-	if err := c.Do(ctx, remote.Step{Title: "reboot", Reboot: &remote.Reboot{Timeout: 30 * time.Second}}); err != nil {
+	if err := c.Do(ctx, remote.Step{Title: "reboot", Reboot: &remote.Reboot{Timeout: 30 * time.Second}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if m.BootID() == before || m.Boots() != 2 {
