@@ -179,5 +179,6 @@ type Driver struct {
 	BusyWait      time.Duration
 	RequireGPU    bool
 	Rollback      bool
+	NonFree       bool // Debian's component non-free may be enabled for it
 	Why           string
 }

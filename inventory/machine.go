@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -29,10 +30,11 @@ var driverSpec = spec[Driver]{
 	{"busy", func(d *Driver, in input) { d.Busy, d.BusyWait = in.busy() }},
 	{"require_gpu", func(d *Driver, in input) { d.RequireGPU = in.boolean() }},
 	{"rollback", func(d *Driver, in input) { d.Rollback = in.boolean() }},
+	{"non_free", func(d *Driver, in input) { d.NonFree = in.boolean() }},
 }
 
 func defaultDriver() Driver {
-	return Driver{Source: "distro", Flavor: "auto", Reboot: "when-needed", Hold: true, Busy: "refuse", RequireGPU: true}
+	return Driver{Source: "distro", Flavor: "auto", Reboot: "when-needed", Hold: true, Busy: "refuse", RequireGPU: true, NonFree: true}
 }
 
 var kubernetesSpec = spec[Kubernetes]{
@@ -72,11 +74,16 @@ func (l *loader) checkDriver(d Driver, layers []*layer) {
 	case d.Source == "runfile" && !said(layers, "runfile"):
 		l.errorf(rng, "Driver without runfile", "With source = \"runfile\" the file is needed: runfile = \"NVIDIA-Linux-x86_64-….run\".")
 	case d.Source == "runfile" && !said(layers, "sha256"):
-		l.errorf(rng, "Driver without checksum", "A runfile is run as root, so its checksum is needed: sha256 = \"…\", as sha256sum prints it.")
+		l.warnf(rng, "Runfile without checksum", "A runfile is run as root, and nothing says which one is meant: whatever lies there at that moment is taken. Add its checksum: sha256 = \"…\", as sha256sum prints it.")
 	case d.Source != "runfile" && d.Runfile != "":
 		l.warnf(rng, "Runfile without effect", "A runfile is given, but source is %q. Say source = \"runfile\" to install from it, or leave it out.", d.Source)
 	case d.Repository != "" && !slices.Contains([]string{"distro", "cuda-repo"}, d.Source):
 		l.warnf(rng, "Repository without effect", "A repository is given, but source is %q. Say source = \"cuda-repo\" or \"distro\" to install from it, or leave it out.", d.Source)
+	}
+	if d.Source == "runfile" && d.Runfile != "" {
+		if info, err := os.Stat(d.Runfile); err != nil || !info.Mode().IsRegular() {
+			l.warnf(rng, "Runfile not found", "There is no file at the path that runfile names. It is read on this machine when apply uploads it.")
+		}
 	}
 	if !satisfiable(d.Constraint) {
 		l.errorf(rng, "Impossible driver version", "No version fulfils %q, which includes the profile's minimum. Change version.", d.Constraint)

@@ -61,7 +61,7 @@ func (l *loader) settings(p *Profile, role string, levels []*level) *Settings {
 				x.Constraint = both(x.Constraint, p.Fractional.Driver)
 				x.MinCUDA = p.Fractional.CUDA
 			}
-			x.Runfile = l.resolve(x.Runfile)
+			x.Runfile = l.path(x.Runfile)
 			l.checkDriver(x, la)
 		}
 	}

@@ -74,6 +74,7 @@ role "gpu" {
     busy           = "wait=30m"
     require_gpu    = true
     rollback       = false
+    non_free       = true
   }
 }
 

@@ -43,7 +43,7 @@ role "e" {
   nvidia_driver { source = "runfile" } # ERROR Driver without runfile: With source = "runfile" the file is needed: runfile = "NVIDIA-Linux-x86_64-….run".
 }
 role "f" {
-  nvidia_driver { # ERROR Driver without checksum: A runfile is run as root, so its checksum is needed: sha256 = "…", as sha256sum prints it.
+  nvidia_driver { # WARNING Runfile not found: There is no file at the path that runfile names. It is read on this machine when apply uploads it. # WARNING Runfile without checksum: A runfile is run as root, and nothing says which one is meant: whatever lies there at that moment is taken. Add its checksum: sha256 = "…", as sha256sum prints it.
     source  = "runfile"
     runfile = "x.run"
   }
