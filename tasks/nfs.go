@@ -21,7 +21,7 @@ import (
 // one whose former line names the same source. Only a mount of another source
 // than the former line's is unmounted, and not mounted from the old one: that
 // server may be long gone, and the line does it at the next boot.
-var NFS = Task{Name: "nfs", Probe: probeNFS, Read: readNFS, Plan: planNFS}
+var NFS = Task{Name: "nfs", Probe: probeNFS, Read: readNFS, Plan: planNFS, Independent: true}
 
 const fstabPath = "/etc/fstab"
 

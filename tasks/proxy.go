@@ -12,7 +12,7 @@ import (
 //
 // The probe reads files and asks systemd once; a process's environment is
 // compared on the host. Nothing here touches a path that can hang.
-var Proxy = Task{Name: "proxy", Probe: probeProxy, Read: readProxy, Plan: planProxy}
+var Proxy = Task{Name: "proxy", Probe: probeProxy, Read: readProxy, Plan: planProxy, Independent: true}
 
 // Where things are on every host.
 const (

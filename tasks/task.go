@@ -40,6 +40,12 @@ type Task struct {
 	// randomness. The steps of its findings run in order, and each finding
 	// is planned as if the steps of those before it had been carried out.
 	Plan func(inventory.Host, Facts) []Finding
+	// Independent: the findings are wishes of their own, so that a command
+	// that fails ends its finding alone, and one dead server does not keep
+	// every other mount away. Without it a step that fails ends the task: what
+	// comes later builds on it, and a host must not be rebooted for a driver
+	// that could not be built.
+	Independent bool
 }
 
 // Facts are a task's own struct, by pointer.
@@ -73,7 +79,9 @@ type Finding struct {
 	Hint    string        // what a person can do, where there is a next step
 	Steps   []remote.Step // none when only a person can fix it
 	// Back is the way back: run when this finding, or a later one of its task,
-	// has failed after the first of Steps was begun. The finding stays failed.
+	// has failed after a step of it that installs or disrupts was begun: what
+	// was only fetched, asked or uploaded calls for no way back. The finding
+	// stays failed.
 	Back []remote.Step
 	// After is run when the second look has shown every finding of the task to
 	// be as wanted.
