@@ -15,7 +15,7 @@
 //	shell.go      /bin/sh on the interpreter; rewrite.go what makes it dash;
 //	              builtins.go those that the interpreter lacks
 //	process.go    a running program; programs.go which there are, and where;
-//	              sudo.go how one becomes root's
+//	              sudo.go how one becomes root's, flock.go what it has locked
 //	filesystem.go the tree, node.go its nodes, file.go open files
 //	image.go      the disk of a fresh host; kernel.go its /proc and /sys,
 //	              proc.go /proc/PID; distro.go per distribution

@@ -188,7 +188,9 @@ func detached(p *process) int {
 		return p.lacks(unknown)
 	}
 	c := p.child(p.machine.life(), args)
-	c.group = c.pid
+	if path.Base(p.args[0]) == "setsid" {
+		c.group, c.sid = c.pid, c.pid
+	}
 	c.done = make(chan struct{})
 	p.session.jobs.Add(1)
 	work := func() int {

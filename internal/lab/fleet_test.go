@@ -337,6 +337,43 @@ func TestDetached(t *testing.T) {
 	}
 }
 
+// A job that has a lock is seen and refused from another connection, goes on
+// when its own is cut, and gives the lock back at its end, also at a violent one.
+func TestLockedJob(t *testing.T) {
+	dir := t.TempDir()
+	f := start(t, Config{Dir: dir})
+	m := f.Machine("gpu-01")
+	begin := `sudo -n timeout -k 5 60 /bin/sh -c 'setsid flock -n -o /run/job sh -c "echo \$\$ >/run/job.pid; until [ -e /run/go ]; do sleep 0.01; done" </dev/null >/run/job.log 2>&1 &
+		until [ -s /run/job.pid ]; do sleep 0.01; done'`
+	taken := func() int {
+		r := run(t, mustDial(t, f, dir, "gpu-01"), "sudo -n flock -n -o /run/job true", "")
+		return r.exit
+	}
+	for _, end := range []string{"touch /run/go", `read -r pid </run/job.pid; read -r _ _ _ _ g _ </proc/$pid/stat; kill -s KILL -- -$g`} {
+		m.Run("rm -f /run/go /run/job.pid")
+		c := mustDial(t, f, dir, "gpu-01")
+		if r := run(t, c, begin, ""); r.exit != 0 {
+			t.Fatalf("%+v", r)
+		}
+		_ = c.Close()
+		if got := taken(); got != 1 {
+			t.Errorf("while the job runs, flock ended with %d", got)
+		}
+		if got, _ := m.Run(`read -r _ _ _ _ pid _ </proc/locks; readlink /proc/$pid/fd/3; read -r name </proc/$pid/comm; echo $name`); got != "/run/job\nflock\n" {
+			t.Errorf("/proc says %q of who holds it", got)
+		}
+		if out, exit := m.Run(end + `; timeout 10 sh -c 'until flock -n -o /run/job true; do sleep 0.01; done'`); exit != 0 {
+			t.Errorf("after %s: exit %d, %s", end, exit, out)
+		}
+		if got := taken(); got != 0 {
+			t.Errorf("after %s flock ended with %d", end, got)
+		}
+	}
+	if missing := m.Missing(); len(missing) > 0 {
+		t.Errorf("missing: %v", missing)
+	}
+}
+
 // The start of a fleet that cannot write its files leaves nothing behind.
 func TestCannotStart(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")

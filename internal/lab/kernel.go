@@ -25,6 +25,7 @@ func (im *image) proc() *node {
 			return "BOOT_IMAGE=/boot/vmlinuz-" + m.spec.distro.kernel + " root=UUID=5b0c4a3e-8f7d-4c55-9a34-2f0a6f1d7e21 ro quiet\n"
 		},
 		"uptime":  (*Machine).uptime,
+		"locks":   (*Machine).procLocks,
 		"loadavg": func(*Machine) string { return "0.08 0.03 0.01 1/212 4711\n" },
 		"stat": func(m *Machine) string {
 			return fmt.Sprintf("cpu  1 0 1 1 0 0 0 0 0 0\nbtime %d\n", m.bootTime().Unix())

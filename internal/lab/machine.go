@@ -26,15 +26,17 @@ type Machine struct {
 	fs    *filesystem
 	world *world
 
-	mu      sync.Mutex
-	up      context.Context // ends at shutdown
-	down    context.CancelCauseFunc
-	bootID  string
-	booted  time.Time
-	boots   int
-	procs   map[int]*process
-	lastPID int
-	missing map[string]bool
+	mu       sync.Mutex
+	up       context.Context // ends at shutdown
+	down     context.CancelCauseFunc
+	bootID   string
+	booted   time.Time
+	boots    int
+	procs    map[int]*process
+	lastPID  int
+	missing  map[string]bool
+	locks    []*fileLock
+	unlocked chan struct{} // closed, and another made, when a lock is given back
 
 	units    map[string]*unit
 	packages map[string]string // name to version
@@ -77,7 +79,7 @@ type world struct {
 
 func newMachine(name, illness string, s spec, w *world) *Machine {
 	m := &Machine{Name: name, Illness: illness, spec: s, world: w,
-		procs: map[int]*process{}, missing: map[string]bool{}, units: map[string]*unit{},
+		unlocked: make(chan struct{}), procs: map[int]*process{}, missing: map[string]bool{}, units: map[string]*unit{},
 		packages: map[string]string{}, held: map[string]bool{}, modules: map[string]bool{}, sysctl: map[string]string{}, silent: map[string]bool{}}
 	m.fs = &filesystem{machine: m, ino: 1 << 20, nextID: 30}
 	m.fs.mounts = baseMounts(w.images[s.distro.name])
@@ -130,6 +132,7 @@ func (m *Machine) boot() {
 	m.boots++
 	m.bootID = uuid()
 	clear(m.procs)
+	m.locks = nil
 	m.lastPID = 400 + rand.IntN(200)
 	m.modules = map[string]bool{}
 	for _, mod := range m.spec.distro.modules {
@@ -187,6 +190,9 @@ func (m *Machine) allot(p *process) {
 	p.pid = m.lastPID
 	if p.group == 0 {
 		p.group = p.pid
+	}
+	if p.sid == 0 {
+		p.sid = p.pid
 	}
 }
 

@@ -25,10 +25,10 @@ func (m *Machine) procDir(name string) *node {
 	if err != nil || pid < 2 {
 		return nil
 	}
-	seen := procSeen{pid: pid, parent: 1, group: pid, dir: "/", exe: "/usr/bin/sh"}
+	seen := procSeen{pid: pid, parent: 1, group: pid, sid: pid, dir: "/", exe: "/usr/bin/sh"}
 	if p := m.process(pid); p != nil {
 		m.mu.Lock()
-		seen.parent, seen.group, seen.uid, seen.dir = p.ppid, p.group, p.cred.uid, p.dir
+		seen.parent, seen.group, seen.sid, seen.uid, seen.dir = p.ppid, p.group, p.sid, p.cred.uid, p.dir
 		m.mu.Unlock()
 		seen.args, seen.environ = p.args, strings.Join(p.environ(), "\x00")+"\x00"
 	} else if u := m.unitOf(pid); u != nil {
@@ -58,6 +58,7 @@ func (m *Machine) procNames() []string {
 
 type procSeen struct {
 	pid, parent, group int
+	sid                int
 	uid                uint32
 	args               []string
 	environ            string
@@ -82,7 +83,7 @@ func (s procSeen) node(m *Machine) *node {
 	top := add(nil, "", node{mode: fs.ModeDir | 0o555})
 	for name, text := range map[string]string{
 		"stat": fmt.Sprintf("%d (%s) R %d %d %d 0 -1 4194304 100 0 0 0 0 0 0 0 20 0 1 0 %d 2600000 200\n",
-			s.pid, comm, s.parent, s.group, s.group, 1000+s.pid),
+			s.pid, comm, s.parent, s.group, s.sid, 1000+s.pid),
 		"comm":    comm + "\n",
 		"cmdline": strings.Join(s.args, "\x00") + "\x00",
 		"cgroup":  fmt.Sprintf("0::/user.slice/user-%d.slice/session-1.scope\n", s.uid),
@@ -100,6 +101,9 @@ func (s procSeen) node(m *Machine) *node {
 	fds := add(top, "fd", node{mode: fs.ModeDir | 0o500})
 	for i := range 3 {
 		add(fds, strconv.Itoa(i), node{mode: fs.ModeSymlink | 0o700, target: fmt.Sprintf("pipe:[%d]", s.pid*10+i)})
+	}
+	for i, name := range m.locksOf(s.pid) {
+		add(fds, strconv.Itoa(3+i), node{mode: fs.ModeSymlink | 0o700, target: name})
 	}
 	return top
 }

@@ -97,6 +97,8 @@ func findProgram(name string) func(*process) int {
 		return nice
 	case "setsid", "nohup":
 		return detached
+	case "flock":
+		return flock
 	case "sleep":
 		return sleep
 	case "timeout":

@@ -120,16 +120,17 @@ func tail(p *process) int {
 		if s := p.readFailed(name, err); s != 0 {
 			return s
 		}
-		var units [][]byte
 		if isSet(set, "-c", "--bytes") {
-			for i := range data {
-				units = append(units, data[i:i+1])
+			start := max(0, len(data)-n)
+			if from {
+				start = min(len(data), max(0, n-1))
 			}
-		} else {
-			units = bytes.SplitAfter(data, []byte("\n"))
-			if len(units[len(units)-1]) == 0 {
-				units = units[:len(units)-1]
-			}
+			_, _ = p.stdout.Write(data[start:])
+			return 0
+		}
+		units := bytes.SplitAfter(data, []byte("\n"))
+		if len(units[len(units)-1]) == 0 {
+			units = units[:len(units)-1]
 		}
 		start := max(0, len(units)-n)
 		if from {
