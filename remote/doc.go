@@ -13,6 +13,8 @@
 //	exec.go      one program on the host; sudo.go how it becomes root's
 //	batch.go     several scripts in one exec, each with its deadline; sections.go tells
 //	             their output apart; look.go all probes so
+//	reach.go     endpoints outside, as the host's network meets them; reachtools.go
+//	             with the host's own tools where its sshd forwards nothing
 //	kill.go      ends what still runs on the host
 //	do.go        steps: file.go, packages.go, reboot.go; upload.go brings content
 //	quote.go     values into a shell; text.go a stranger's words onto a terminal

@@ -19,6 +19,9 @@ type Probe struct {
 	Name    string
 	Script  string
 	Timeout time.Duration // 0: ten seconds
+	// Endpoints are what a shell cannot look at well: they are tried through
+	// the connection, beside the exec.
+	Endpoints []Endpoint
 }
 
 // A Section is what one probe printed.
@@ -30,6 +33,9 @@ type Section struct {
 	Err string // its standard error, likewise
 	// Exit is the probe's exit status.
 	Exit int
+	// Reached is how the way to the probe's endpoints went: a Reached in JSON a
+	// line, in their order.
+	Reached string
 	// Failure says why there is no complete output ("no answer within 10s",
 	// "output over 1 MiB", "connection lost"). Empty: the probe came to its end.
 	Failure string
@@ -40,8 +46,20 @@ type Section struct {
 // spoils its own section alone; an error means that there are no sections.
 func (c *Conn) Look(ctx context.Context, prelude string, probes []Probe) ([]Section, error) {
 	sections := make([]Section, len(probes))
+	var endpoints []Endpoint
 	for i, p := range probes {
 		sections[i].Name = p.Name
+		endpoints = append(endpoints, p.Endpoints...)
+	}
+	if len(endpoints) > 0 {
+		reached := make(chan []Reached, 1)
+		go func() { reached <- c.reach(ctx, endpoints) }()
+		defer func() {
+			found := <-reached
+			for i, p := range probes {
+				sections[i].Reached, found = reachedText(found[:len(p.Endpoints)]), found[len(p.Endpoints):]
+			}
+		}()
 	}
 	room := maxLook
 	for next := 0; next < len(probes); {

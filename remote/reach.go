@@ -1,0 +1,312 @@
+package remote
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/runai-prep/runai-prep/internal/secret"
+)
+
+// How long the way to all endpoints of a host may take together: the way itself,
+// its repetition with the host's tools where nothing is forwarded, which is
+// known at once, and what is asked about those that did not answer.
+const (
+	forwardLimit = 7 * time.Second
+	toolsLimit   = 9 * time.Second
+	whyLimit     = 2 * time.Second
+)
+
+// An Endpoint is a server that a host must reach over TLS, and the way that the
+// host's programs take to it.
+type Endpoint struct {
+	Host string
+	Port int
+	// Proxy is the HTTP proxy on the way; nil: straight.
+	Proxy *HTTPProxy
+	// Registry: it is an image registry, and is asked for /v2/ as container
+	// runtimes do, and then for where its tokens come from.
+	Registry bool
+	// Roots are certificates, in PEM, that are trusted beside the controller's.
+	Roots []string
+}
+
+// An HTTPProxy is asked to CONNECT.
+type HTTPProxy struct {
+	Host     string
+	Port     int
+	Username string
+	Password secret.Text
+}
+
+func (p HTTPProxy) address() string { return net.JoinHostPort(p.Host, strconv.Itoa(p.Port)) }
+func (e Endpoint) address() string  { return net.JoinHostPort(e.Host, strconv.Itoa(e.Port)) }
+
+// A Barrier is where the way to an endpoint ended.
+type Barrier string
+
+// The barriers, in the order in which they are met.
+const (
+	Forbidden  Barrier = "forwarding"  // the host's sshd forwards nothing, and the host has no tool either
+	NoName     Barrier = "dns"         // no address for the name
+	Refused    Barrier = "refused"     // nobody listens there
+	NoRoute    Barrier = "unreachable" // the network says that there is no way
+	Silence    Barrier = "timeout"     // no answer
+	ByProxy    Barrier = "proxy"       // the proxy did not let it through
+	NotTrusted Barrier = "tls"         // its certificate is not what it should be
+	Answer     Barrier = "http"        // it does not answer as a registry does
+)
+
+// Reached is how the way to one endpoint went.
+type Reached struct {
+	Endpoint string  `json:"endpoint"`          // host:port
+	Through  string  `json:"through,omitempty"` // the proxy, as host:port; empty: straight
+	By       string  `json:"by"`                // the SSH connection, curl…
+	Barrier  Barrier `json:"barrier,omitempty"` // empty: reached
+	// Proxy says that it is the way to the proxy that ended at the barrier.
+	Proxy  bool   `json:"proxy,omitempty"`
+	Said   string `json:"said,omitempty"`   // the words of whoever raised the barrier
+	Issuer string `json:"issuer,omitempty"` // of the certificate shown
+	Status int    `json:"status,omitempty"` // of HTTP, from a registry or a proxy
+	Tokens string `json:"tokens,omitempty"` // host:port where a registry sends for tokens
+}
+
+// bySSH is how Reached calls the usual way.
+const bySSH = "the SSH connection"
+
+// reach tries all endpoints side by side, through the host's own network: the
+// connection is asked to forward, so that the host's resolver, routes, firewall
+// and proxy are met, and TLS is spoken here, so that the host needs no tool.
+//
+// A connection of its own is used: sshd resolves names one after the other, and
+// a dead name server must not keep the look from being answered.
+func (c *Conn) reach(ctx context.Context, endpoints []Endpoint) []Reached {
+	outer := ctx
+	ctx, cancel := context.WithTimeout(ctx, forwardLimit)
+	defer cancel()
+	found := make([]Reached, len(endpoints))
+	spare, err := c.again(ctx)
+	if err != nil {
+		for i, e := range endpoints {
+			found[i] = Reached{Endpoint: e.address(), By: bySSH, Barrier: Forbidden, Said: Safe(err.Error())}
+		}
+		return found
+	}
+	defer func() { _ = spare.Close() }()
+	var all sync.WaitGroup
+	for i, e := range endpoints {
+		all.Go(func() { found[i] = spare.reachOne(ctx, e) })
+	}
+	all.Wait()
+	c.reachByTools(outer, endpoints, found)
+	c.explainSilence(outer, found)
+	return found
+}
+
+func (c *Conn) reachOne(ctx context.Context, e Endpoint) Reached {
+	r := Reached{Endpoint: e.address(), By: bySSH}
+	to := e.address()
+	if e.Proxy != nil {
+		r.Through, to = e.Proxy.address(), e.Proxy.address()
+	}
+	conn, err := c.client().DialContext(ctx, "tcp", to)
+	if err != nil {
+		r.Barrier, r.Said = barrierOf(ctx, err)
+		r.Proxy = e.Proxy != nil && r.Barrier != Forbidden
+		return r
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	// Only a deadline ends what waits for the other side from here on.
+	end := func(b Barrier, err error) Reached {
+		r.Barrier, r.Said = b, Safe(tail(err.Error(), 300))
+		if ctx.Err() != nil {
+			r.Barrier, r.Said = Silence, ""
+		}
+		return r
+	}
+	if e.Proxy != nil {
+		status, said, err := connectThrough(conn, *e.Proxy, e.address())
+		if err != nil {
+			return end(ByProxy, err)
+		}
+		if status/100 != 2 {
+			r.Barrier, r.Status, r.Said = ByProxy, status, said
+			return r
+		}
+	}
+	secured, issuer, err := handshake(ctx, conn, e)
+	r.Issuer = issuer
+	if err != nil {
+		return end(NotTrusted, err)
+	}
+	if !e.Registry {
+		return r
+	}
+	if err := askRegistry(secured, e, &r); err != nil {
+		return end(Answer, err)
+	}
+	return r
+}
+
+// barrierOf is what sshd says of a way that it could not open. OpenSSH passes
+// on the words of getaddrinfo and of connect.
+func barrierOf(ctx context.Context, err error) (Barrier, string) {
+	var refused *ssh.OpenChannelError
+	if !errors.As(err, &refused) {
+		if ctx.Err() != nil {
+			return Silence, ""
+		}
+		return Forbidden, Safe(err.Error())
+	}
+	said := Safe(tail(refused.Message, 300))
+	if b := barrierIn(said); b != "" {
+		return b, said
+	}
+	if refused.Reason == ssh.Prohibited {
+		return Forbidden, said
+	}
+	// Servers other than OpenSSH need not say why.
+	return NoRoute, said
+}
+
+// connectThrough asks a proxy to let us through to an address.
+func connectThrough(conn net.Conn, p HTTPProxy, to string) (status int, said string, err error) {
+	request := "CONNECT " + to + " HTTP/1.1\r\nHost: " + to + "\r\nUser-Agent: runai-prep\r\n"
+	if p.Username != "" {
+		login := base64.StdEncoding.EncodeToString([]byte(p.Username + ":" + p.Password.Reveal()))
+		request += "Proxy-Authorization: Basic " + login + "\r\n"
+	}
+	if _, err := io.WriteString(conn, request+"\r\n"); err != nil {
+		return 0, "", err
+	}
+	// Read byte by byte: what comes after the head is TLS'.
+	response, err := http.ReadResponse(bufio.NewReaderSize(oneByte{conn}, 16), &http.Request{Method: http.MethodConnect})
+	if err != nil {
+		return 0, "", fmt.Errorf("its answer to CONNECT is not HTTP: %w", err)
+	}
+	if response.StatusCode/100 != 2 { // else what follows is no body
+		_ = response.Body.Close()
+	}
+	said = response.Status
+	for _, header := range []string{"X-Squid-Error", "Proxy-Authenticate", "Server"} {
+		if v := response.Header.Get(header); v != "" {
+			said += ", " + header + ": " + v
+		}
+	}
+	return response.StatusCode, Safe(tail(said, 300)), nil
+}
+
+type oneByte struct{ r io.Reader }
+
+func (o oneByte) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	return o.r.Read(b[:1])
+}
+
+// handshake speaks TLS and checks the certificate as a client would, but knows
+// the issuer also where it is not trusted: that is who sits in between.
+func handshake(ctx context.Context, conn net.Conn, e Endpoint) (secured *tls.Conn, issuer string, err error) {
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		roots = x509.NewCertPool()
+	}
+	for _, pem := range e.Roots {
+		roots.AppendCertsFromPEM([]byte(pem))
+	}
+	secured = tls.Client(conn, &tls.Config{
+		ServerName: e.Host,
+		// Verified below, where the chain is at hand also when it fails.
+		InsecureSkipVerify: true,
+		VerifyConnection: func(s tls.ConnectionState) error {
+			leaf := s.PeerCertificates[0]
+			issuer = Safe(tail(issuerOf(leaf), 200))
+			between := x509.NewCertPool()
+			for _, c := range s.PeerCertificates[1:] {
+				between.AddCert(c)
+			}
+			_, err := leaf.Verify(x509.VerifyOptions{DNSName: e.Host, Roots: roots, Intermediates: between})
+			return err
+		},
+	})
+	err = secured.HandshakeContext(ctx)
+	return secured, issuer, err
+}
+
+func issuerOf(c *x509.Certificate) string {
+	for _, s := range append([]string{c.Issuer.CommonName}, c.Issuer.Organization...) {
+		if s != "" {
+			return s
+		}
+	}
+	return c.Issuer.String()
+}
+
+// askRegistry asks for /v2/: 200, or 401 with where tokens come from.
+func askRegistry(conn net.Conn, e Endpoint, r *Reached) error {
+	request, err := http.NewRequest(http.MethodGet, "https://"+e.address()+"/v2/", nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("User-Agent", "runai-prep")
+	request.Close = true
+	if err := request.Write(conn); err != nil {
+		return err
+	}
+	response, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, 1<<20)), request)
+	if err != nil {
+		return fmt.Errorf("its answer is not HTTP: %w", err)
+	}
+	_ = response.Body.Close()
+	r.Status = response.StatusCode
+	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusUnauthorized {
+		return errors.New(response.Status)
+	}
+	r.Tokens = tokensOf(response.Header.Get("Www-Authenticate"))
+	return nil
+}
+
+// tokensOf is the host:port of a Bearer challenge's realm; empty: there is none.
+func tokensOf(challenge string) string {
+	_, after, ok := strings.Cut(challenge, `realm="`)
+	if !ok || !strings.HasPrefix(strings.ToLower(challenge), "bearer ") {
+		return ""
+	}
+	realm, _, _ := strings.Cut(after, `"`)
+	u, err := url.Parse(realm)
+	if err != nil || u.Hostname() == "" {
+		return ""
+	}
+	port := u.Port()
+	if port == "" {
+		port = "443"
+	}
+	return Safe(net.JoinHostPort(u.Hostname(), port))
+}
+
+// reachedText is what a Section carries: a JSON object a line.
+func reachedText(found []Reached) string {
+	var b strings.Builder
+	for _, r := range found {
+		line, _ := json.Marshal(r) // strings and numbers always encode
+		b.Write(append(line, '\n'))
+	}
+	return b.String()
+}

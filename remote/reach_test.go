@@ -1,0 +1,270 @@
+package remote
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/runai-prep/runai-prep/internal/secret"
+)
+
+// An authority signs certificates for servers of a test.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	pem  string
+}
+
+func newAuthority(t *testing.T, name string) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	must(t, err)
+	cert, err := x509.ParseCertificate(der)
+	must(t, err)
+	return &authority{cert, key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))}
+}
+
+// serve is a TLS server on loopback with a certificate for the names.
+func (a *authority) serve(t *testing.T, h http.Handler, names ...string) int {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
+	must(t, err)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	must(t, err)
+	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// registryOf answers /v2/ as a registry does that sends for tokens.
+func registryOf(realm string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v2/" {
+			w.Header().Set("Www-Authenticate", `Bearer realm="`+realm+`",service="registry"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+	})
+}
+
+// connectProxy is an HTTP proxy that knows some names, wants a login for
+// others, and forbids the rest.
+func connectProxy(t *testing.T, ports map[string]int) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, _ := net.SplitHostPort(r.Host)
+		port, known := ports[host]
+		login := r.Header.Get("Proxy-Authorization")
+		switch {
+		case r.Method != http.MethodConnect || !known:
+			w.Header().Set("X-Squid-Error", "ERR_ACCESS_DENIED 0")
+			w.WriteHeader(http.StatusForbidden)
+			return
+		case strings.HasPrefix(host, "private") && login != "Basic cnVuYWk6YSI6Ig==": // runai:a":"
+			w.Header().Set("Proxy-Authenticate", `Basic realm="corp"`)
+			w.WriteHeader(http.StatusProxyAuthRequired)
+			return
+		}
+		up, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		down, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(down, "HTTP/1.1 200 Connection established\r\n\r\n")
+		go func() { _, _ = io.Copy(up, down); _ = up.Close() }()
+		_, _ = io.Copy(down, up)
+		_ = down.Close()
+	})}
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// silent accepts and says nothing.
+func silent(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { _ = c.Close() })
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+func TestReach(t *testing.T) {
+	ours, box := newAuthority(t, "Corp CA"), newAuthority(t, "Blue Box TLS inspection")
+	names := []string{"registry.test", "private.test", "odd.test"}
+	registry := ours.serve(t, registryOf("https://auth.test/token"), names...)
+	notFound := ours.serve(t, http.NotFoundHandler(), names...)
+	intercepted := box.serve(t, http.NotFoundHandler(), names...)
+	proxy := &HTTPProxy{Host: "127.0.0.1", Port: connectProxy(t, map[string]int{"registry.test": registry, "private.test": registry, "odd.test": intercepted})}
+	login := *proxy
+	login.Username, login.Password = "runai", secret.New(`a":"`)
+	setup := "printf '127.0.0.1 registry.test private.test odd.test\\n' >>/etc/hosts"
+	roots := []string{ours.pem}
+	endpoint := func(host string, port int, p *HTTPProxy, isRegistry bool) Endpoint {
+		return Endpoint{Host: host, Port: port, Proxy: p, Registry: isRegistry, Roots: roots}
+	}
+	endpoints := []Endpoint{
+		endpoint("registry.test", registry, nil, true),
+		endpoint("registry.test", notFound, nil, false),
+		endpoint("registry.test", notFound, nil, true),
+		endpoint("registry.test", intercepted, nil, true),
+		endpoint("registry.test", freePort(t), nil, true),
+		endpoint("registry.test", silent(t), nil, true),
+		endpoint("no-such-name.invalid", 443, nil, false),
+		endpoint("registry.test", 443, proxy, true),
+		endpoint("forbidden.test", 443, proxy, false),
+		endpoint("private.test", 443, proxy, true),
+		endpoint("private.test", 443, &login, true),
+		endpoint("odd.test", 443, proxy, true),
+		endpoint("registry.test", 443, &HTTPProxy{Host: "127.0.0.1", Port: freePort(t)}, true),
+	}
+	type seen struct {
+		barrier Barrier
+		proxy   bool
+		status  int
+		issuer  string
+		tokens  string
+	}
+	want := []seen{
+		{"", false, 401, "Corp CA", "auth.test:443"},
+		{"", false, 0, "Corp CA", ""},
+		{Answer, false, 404, "Corp CA", ""},
+		{NotTrusted, false, 0, "Blue Box TLS inspection", ""},
+		{Refused, false, 0, "", ""},
+		{Silence, false, 0, "", ""},
+		{NoName, false, 0, "", ""},
+		{"", false, 401, "Corp CA", "auth.test:443"},
+		{ByProxy, false, 403, "", ""},
+		{ByProxy, false, 407, "", ""},
+		{"", false, 401, "Corp CA", "auth.test:443"},
+		{NotTrusted, false, 0, "Blue Box TLS inspection", ""},
+		{Refused, true, 0, "", ""},
+	}
+	// What the host's tools can tell is less: openssl knows no HTTP and is not
+	// given a password, bash knows no TLS and no proxy.
+	for _, way := range []string{bySSH, "curl on the host", "openssl on the host", "bash on the host"} {
+		t.Run(way, func(t *testing.T) {
+			o := sshdOptions{setup: setup}
+			if way != bySSH {
+				tool, _, _ := strings.Cut(way, " ")
+				if _, err := exec.LookPath(tool); err != nil {
+					t.Skipf("SKIP: needs %s (apt-get install %[1]s)", tool)
+				}
+				o.config = "AllowTcpForwarding no"
+				// What a tool trusts is the host's own matter.
+				file := filepath.Join(t.TempDir(), "ca.pem")
+				write(t, file, ours.pem, 0o644)
+				o.setup += "; cat " + file + " >>/etc/ssl/certs/ca-certificates.crt"
+			}
+			want := slices.Clone(want)
+			hide := map[string]string{"openssl on the host": "curl", "bash on the host": "curl openssl"}[way]
+			for tool := range strings.FieldsSeq(hide) {
+				o.setup += "; [ ! -e /usr/bin/" + tool + " ] || mount --bind /dev/null /usr/bin/" + tool
+			}
+			for i, e := range endpoints {
+				w := &want[i]
+				switch {
+				case way == bySSH:
+				case hide == "":
+					w.tokens = ""
+				case e.Proxy != nil && (e.Proxy.Username != "" || hide != "curl"):
+					*w = seen{barrier: Forbidden}
+				case hide != "curl" && (w.status != 0 || w.barrier == "" || w.barrier == NotTrusted || i == 5):
+					*w = seen{} // TCP alone
+				default:
+					w.tokens, w.status = "", 0
+					if w.barrier == Answer {
+						w.barrier = ""
+					}
+				}
+			}
+			s := startSSHD(t, o)
+			conn := dial(t, newDialer(t), s.target(t, "ops"))
+			begun := time.Now()
+			sections, err := conn.Look(context.Background(), "", []Probe{
+				{Name: "before", Script: "echo before"},
+				{Name: "egress", Script: "echo here", Endpoints: endpoints},
+			})
+			must(t, err)
+			if sections[0].Reached != "" || sections[1].Out != "here\n" {
+				t.Errorf("%+v", sections)
+			}
+			if took := time.Since(begun); took > 20*time.Second { // ten, on a machine that has nothing else to do
+				t.Errorf("took %v", took)
+			}
+			lines := strings.Split(strings.TrimSpace(sections[1].Reached), "\n")
+			if len(lines) != len(endpoints) {
+				t.Fatalf("%d endpoints, %d lines", len(endpoints), len(lines))
+			}
+			for i, line := range lines {
+				var r Reached
+				must(t, json.Unmarshal([]byte(line), &r))
+				w, by := want[i], way
+				if w.barrier == Forbidden {
+					by = bySSH
+				}
+				if got := (seen{r.Barrier, r.Proxy, r.Status, r.Issuer, r.Tokens}); got != w || r.By != by || r.Endpoint != endpoints[i].address() {
+					t.Errorf("%s\ngot  %+v\nwant %+v", line, got, w)
+				}
+				if strings.Contains(line, "cnVuYWk6") || strings.Contains(line, `a\":\"`) {
+					t.Errorf("the password shows: %s", line)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,272 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// toolsScript tries endpoints with what the host has, where its sshd forwards
+// nothing: curl, which tells most; openssl, which tells of TLS alone; bash,
+// which can only knock. Each try prints one line: number, tool, exit status,
+// the tool's words.
+//
+// A proxy's password goes to curl on standard input, which no list of processes
+// shows. The two others cannot be given it so, and then are not used.
+const toolsScript = `
+nl='
+'
+flat() {
+	flat_ifs=$IFS
+	IFS=$nl
+	set -f
+	flat=
+	for flat_line in $1; do
+		# openssl shows whole certificates.
+		case $try_tool,$flat_line in openssl,*i:* | openssl,*rror* | openssl,*ailed* | [!o]*) flat="$flat; $flat_line" ;; esac
+	done
+	set +f
+	IFS=$flat_ifs
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+# try NUMBER HOST PORT PATH PROXY CONFIG
+try() {
+	try_proxy=
+	if [ -n "$5" ]; then try_proxy="proxy = \"http://$5\"$nl"; fi
+	if has curl; then
+		try_tool=curl
+		try_out=$(printf '%s' "$try_proxy$6" | curl -q -K - -sS -m 5 -o /dev/null -w "${nl}HTTP %{http_code} %{http_connect}$nl" "https://$2:$3$4" 2>&1)
+		try_exit=$?
+		case $try_exit in 0 | 60)
+			try_more=$(printf '%s' "$try_proxy$6" | curl -q -K - -k -v -sS -m 2 -o /dev/null "https://$2:$3$4" 2>&1)
+			case $try_more in *"issuer: "*)
+				try_more=${try_more#*"issuer: "}
+				try_out="$try_out${nl}ISSUER ${try_more%%"$nl"*}"
+				;;
+			esac
+			;;
+		esac
+	elif [ -z "$6" ] && has openssl && has timeout; then
+		try_tool=openssl
+		try_out=$(timeout 5 openssl s_client -connect "$2:$3" -servername "$2" -verify_hostname "$2" -verify_return_error ${5:+-proxy "$5"} </dev/null 2>&1)
+		try_exit=$?
+	elif [ -z "$5" ] && has bash && has timeout; then
+		try_tool=bash
+		try_out=$(timeout 5 bash -c '(: <"/dev/tcp/$1/$2")' bash "$2" "$3" 2>&1)
+		try_exit=$?
+	else
+		try_tool=none try_exit=127 try_out=
+	fi
+	flat "$try_out"
+	printf '%s %s %s %s\n' "$1" "$try_tool" "$try_exit" "${flat#; }"
+}
+`
+
+// reachByTools asks the host's own tools for the endpoints to which nothing was
+// forwarded.
+func (c *Conn) reachByTools(ctx context.Context, endpoints []Endpoint, found []Reached) {
+	var script strings.Builder
+	script.WriteString(toolsScript)
+	tried := false
+	for i, e := range endpoints {
+		if found[i].Barrier != Forbidden {
+			continue
+		}
+		tried = true
+		path, proxy, config := "/", "", ""
+		if e.Registry {
+			path = "/v2/"
+		}
+		if e.Proxy != nil {
+			proxy = e.Proxy.address()
+			if e.Proxy.Username != "" {
+				config = "proxy-user = \"" + curlEscaper.Replace(e.Proxy.Username+":"+e.Proxy.Password.Reveal()) + "\"\n"
+			}
+		}
+		fmt.Fprintf(&script, "{ try %d %s %d %s %s %s; } &\n", i, quoteScript(e.Host), e.Port, path, quoteScript(proxy), quoteScript(config))
+	}
+	if !tried {
+		return
+	}
+	script.WriteString("wait\n")
+	out, err := c.shell(ctx, "reach endpoints", script.String(), toolsLimit)
+	if err != nil {
+		return // what was found stays: nothing is forwarded
+	}
+	for line := range strings.Lines(out) {
+		fields := strings.SplitN(strings.TrimSpace(line), " ", 4)
+		if len(fields) < 3 {
+			continue
+		}
+		i, err1 := strconv.Atoi(fields[0])
+		exit, err2 := strconv.Atoi(fields[2])
+		if err1 != nil || err2 != nil || i < 0 || i >= len(found) || found[i].Barrier != Forbidden {
+			continue
+		}
+		words := append(fields, "")[3]
+		found[i] = toolSaid(endpoints[i], found[i], fields[1], exit, words)
+	}
+}
+
+var curlEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+var (
+	curlCodes  = regexp.MustCompile(`HTTP (\d{3}) (\d{3})`)
+	curlIssuer = regexp.MustCompile(`ISSUER (.*)`)
+	curlSaid   = regexp.MustCompile(`curl: \(\d+\) ([^;]*)`)
+	anIssuer   = regexp.MustCompile(` i: ?([^;]*)`)
+	commonName = regexp.MustCompile(`CN ?= ?([^,;/]+)`)
+)
+
+// toolSaid is what a tool's words and exit status mean.
+func toolSaid(e Endpoint, was Reached, tool string, exit int, words string) Reached {
+	r := Reached{Endpoint: e.address(), By: tool + " on the host", Said: Safe(tail(words, 300))}
+	if e.Proxy != nil {
+		r.Through = e.Proxy.address()
+	}
+	said := func(b Barrier) Reached { r.Barrier = b; return r }
+	issuer := func(re *regexp.Regexp) {
+		if m := re.FindStringSubmatch(words); m != nil {
+			r.Issuer = Safe(tail(m[1], 200))
+			if cn := commonName.FindStringSubmatch(m[1]); cn != nil {
+				r.Issuer = Safe(strings.TrimSpace(cn[1]))
+			}
+		}
+	}
+	switch tool {
+	case "curl":
+		issuer(curlIssuer)
+		if m := curlSaid.FindStringSubmatch(words); m != nil {
+			r.Said = Safe(tail(m[1], 300))
+		}
+		connect := 0
+		if m := curlCodes.FindStringSubmatch(words); m != nil {
+			r.Status, _ = strconv.Atoi(m[1])
+			connect, _ = strconv.Atoi(m[2])
+		}
+		switch {
+		case e.Proxy != nil && connect >= 300:
+			r.Status = connect
+			return said(ByProxy)
+		case exit == 5 || exit == 6:
+			r.Proxy = exit == 5
+			return said(NoName)
+		case exit == 7:
+			r.Proxy = e.Proxy != nil
+			if b := barrierIn(words); b != "" {
+				return said(b)
+			}
+			return said(Refused)
+		case exit == 28:
+			return said(Silence)
+		case exit == 56 || exit == 97:
+			return said(ByProxy)
+		case exit != 0:
+			return said(NotTrusted)
+		case e.Registry && r.Status != 200 && r.Status != 401:
+			return said(Answer)
+		}
+		r.Said = ""
+		if !e.Registry {
+			r.Status = 0
+		}
+		return r
+	case "openssl":
+		issuer(anIssuer)
+		switch b := barrierIn(words); {
+		case exit == 0:
+			r.Said = ""
+			return r
+		case exit == 124:
+			return said(Silence)
+		case b != "":
+			r.Proxy = e.Proxy != nil
+			return said(b)
+		case strings.Contains(words, "proxy") || strings.Contains(words, "CONNECT failed"):
+			return said(ByProxy)
+		}
+		return said(NotTrusted)
+	case "bash":
+		switch b := barrierIn(words); {
+		case exit == 0:
+			r.Said = "TCP alone was tried: the host has neither curl nor openssl"
+			return r
+		case exit == 124:
+			return said(Silence)
+		case b != "":
+			return said(b)
+		}
+		return said(NoRoute)
+	}
+	was.Said += "; the host has neither curl nor openssl"
+	return was
+}
+
+// barrierIn finds the barrier in a program's or an SSH server's words; empty:
+// they tell of none.
+func barrierIn(words string) Barrier {
+	for _, b := range []struct {
+		words   string
+		barrier Barrier
+	}{
+		{"not known", NoName}, {"name resolution", NoName}, {"No address", NoName}, {"resolving name", NoName}, {"resolve host", NoName},
+		{"nvalid argument", NoName}, {"refused", Refused}, {"timed out", Silence}, {"No route", NoRoute}, {"unreachable", NoRoute},
+	} {
+		if strings.Contains(words, b.words) {
+			return b.barrier
+		}
+	}
+	return ""
+}
+
+// explainSilence asks the host's resolver about the names whose endpoints did
+// not answer: to a forwarding sshd a dead name server looks like a dead server.
+func (c *Conn) explainSilence(ctx context.Context, found []Reached) {
+	var script strings.Builder
+	script.WriteString("has() { command -v \"$1\" >/dev/null 2>&1; }\nhas getent && has timeout || exit 0\n")
+	asked := map[string]bool{}
+	for _, r := range found {
+		if r.Barrier != Silence {
+			continue
+		}
+		host, _, _ := net.SplitHostPort(r.hop())
+		if net.ParseIP(host) == nil && !asked[host] {
+			asked[host] = true
+			fmt.Fprintf(&script, "{ timeout 1 getent ahosts %s >/dev/null; echo \"$? %s\"; } &\n", quoteScript(host), host)
+		}
+	}
+	if len(asked) == 0 {
+		return
+	}
+	script.WriteString("wait\n")
+	out, err := c.shell(ctx, "resolve names", script.String(), whyLimit)
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(out) {
+		exit, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if exit == "0" {
+			continue
+		}
+		for i := range found {
+			if host, _, _ := net.SplitHostPort(found[i].hop()); host == name && found[i].Barrier == Silence {
+				found[i].Barrier, found[i].Proxy = NoName, found[i].Through != ""
+				found[i].Said = "the host finds no address for the name"
+				if exit == "124" {
+					found[i].Said = "the host's name server does not answer"
+				}
+			}
+		}
+	}
+}
+
+// hop is what the host itself connects to.
+func (r Reached) hop() string {
+	if r.Through != "" {
+		return r.Through
+	}
+	return r.Endpoint
+}
