@@ -33,6 +33,9 @@ type Task struct {
 	// It may use the functions of Prelude. It may hold secrets (they travel
 	// on stdin), so it is never logged.
 	Probe func(inventory.Host) string
+	// Reach names the endpoints outside that are to be tried from the host,
+	// beside the probe; nil: none. The outcome is in Section.Reached.
+	Reach func(inventory.Host) []remote.Endpoint
 	// Read turns what the probe printed into the task's own typed facts,
 	// which encode to JSON for the command `facts`. Pure.
 	Read func(remote.Section) (Facts, error)
@@ -46,6 +49,15 @@ type Task struct {
 	// comes later builds on it, and a host must not be rebooted for a driver
 	// that could not be built.
 	Independent bool
+}
+
+// Look is what the task wants to have looked at on a host.
+func (t Task) Look(h inventory.Host) remote.Probe {
+	p := remote.Probe{Name: t.Name, Script: t.Probe(h)}
+	if t.Reach != nil {
+		p.Endpoints = t.Reach(h)
+	}
+	return p
 }
 
 // Facts are a task's own struct, by pointer.

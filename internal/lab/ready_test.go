@@ -27,7 +27,7 @@ func target(h inventory.Host) remote.Target {
 func look(ctx context.Context, c *remote.Conn, h inventory.Host) ([]tasks.Finding, error) {
 	var probes []remote.Probe
 	for _, t := range tasks.All {
-		probes = append(probes, remote.Probe{Name: t.Name, Script: t.Probe(h)})
+		probes = append(probes, t.Look(h))
 	}
 	sections, err := c.Look(ctx, tasks.Prelude, probes)
 	if err != nil {
