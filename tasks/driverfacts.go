@@ -30,6 +30,9 @@ type driverFacts struct {
 	Reboot    string           `json:"reboot"`     // why the host waits for a reboot; empty: it does not
 	Space     map[string]int64 `json:"space"`      // bytes free for root, by folder: /usr, /boot, /var; absent: not looked at
 
+	asked           bool   // the host was looked at for a wish: else these facts are empty
+	userPath        string // the library that UserSpace is the version of
+	holdersSeen     bool   // Processes were looked for: nothing holds the module otherwise, or nothing is to be done
 	dpkgInterrupted bool   // an interrupted dpkg waits to be finished
 	dkms            bool   // dkms is installed
 	initramfs       string // what rebuilds it: update-initramfs, dracut, mkinitrd; empty: nothing found
@@ -44,6 +47,8 @@ type gpu struct {
 	Name       string `json:"name"`       // "H100 SXM5 80GB"; empty: not in the table
 	Generation string `json:"generation"` // "Hopper"; empty: not in the table
 	Driver     string `json:"driver"`     // bound to it: nvidia, nouveau, vfio-pci; empty: none
+	Up         bool   `json:"up"`         // the driver has brought it up at least once, as its UUID shows
+	Excluded   bool   `json:"excluded"`   // the driver was told to leave it alone
 }
 
 // A driverKernel is one kernel of a host and its NVIDIA module.
@@ -51,6 +56,7 @@ type driverKernel struct {
 	Release string `json:"release"` // as uname -r
 	Running bool   `json:"running"`
 	Next    bool   `json:"next"`    // of the next boot
+	Why     string `json:"why"`     // it is that of the next boot: "the first entry of grub"
 	Headers bool   `json:"headers"` // /lib/modules/RELEASE/build leads somewhere with a Makefile
 	Module  string `json:"module"`  // version of the NVIDIA module on disk for it; empty: none
 	Path    string `json:"path"`    // of that module's file
@@ -64,13 +70,14 @@ type loadedDriver struct {
 	Version  string   `json:"version"` // /proc/driver/nvidia/version, else /sys/module/nvidia/version; empty: not loaded
 	Open     bool     `json:"open"`
 	Modules  []string `json:"modules"`  // nvidia, nvidia_uvm, nvidia_drm…
-	RefCount int      `json:"refcount"` // of nvidia, that of its own modules taken off
+	RefCount int      `json:"refcount"` // of all its modules, those by each other taken off: open devices, consoles, modules of others
 	Holders  []string `json:"holders"`  // modules of others that hold it: nvidia_fs, gdrdrv
 }
 
 // nouveauFacts are about the driver that keeps NVIDIA's from loading.
 type nouveauFacts struct {
 	Loaded      bool   `json:"loaded"`
+	InUse       bool   `json:"in_use"`      // something holds it: it cannot be unloaded
 	Blacklisted string `json:"blacklisted"` // the file of modprobe.d that does it; empty: none
 	Initramfs   string `json:"initramfs"`   // of the next boot's kernel: "stale" (older than the blacklist), "fresh"; empty: cannot be told
 }
@@ -106,6 +113,11 @@ type driverSources struct {
 	NonFree bool   `json:"non_free"` // Debian: the component is enabled for the host's own suite
 	CUDA    string `json:"cuda"`     // address of NVIDIA's repository or a mirror of it; empty: not set up
 	Modular bool   `json:"modular"`  // dnf: NVIDIA's repository has module streams
+	// Streams are those of dnf's module nvidia-driver: "550-open", "latest-dkms";
+	// one that is enabled has "[e]" behind it. Only with Offers.
+	Streams []string `json:"streams"`
+
+	repositories []repository
 }
 
 // A driverUnit is a service of systemd's that uses or keeps the driver.
@@ -113,6 +125,8 @@ type driverUnit struct {
 	Name    string `json:"name"`    // nvidia-persistenced, nvidia-fabricmanager, nvidia-dcgm, dcgm-exporter, …
 	Active  bool   `json:"active"`  // it runs
 	Enabled bool   `json:"enabled"` // it will after a boot
+	Masked  bool   `json:"masked"`  // somebody has seen to it that it cannot
+	Command string `json:"command"` // what it runs: "/usr/bin/nvidia-persistenced --user nvpd --no-persistence-mode"
 }
 
 // A gpuProcess has a GPU open.
@@ -122,4 +136,15 @@ type gpuProcess struct {
 	Command   string `json:"command"`   // /proc/PID/comm
 	Container string `json:"container"` // "docker 3f1c…", "pod 5b7e… (containerd)"; empty: none
 	Unit      string `json:"unit"`      // the service of systemd's that it belongs to; empty: none
+}
+
+// A repository is one that the host's manager is told of. Only with Offers.
+type repository struct {
+	file     string // that tells of it
+	id       string // dnf's and zypper's
+	uri      string // may hold credentials
+	suite    string // apt's
+	parts    []string
+	signedBy string
+	disabled bool
 }

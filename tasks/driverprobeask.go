@@ -1,0 +1,133 @@
+package tasks
+
+// probeOffers asks what takes processes and time, where there is something to
+// do: for room, for those who use the GPUs, and for what the repositories have.
+// Nothing is fetched and nothing is written: the managers are held to what they
+// have in their caches, and apt's index is rebuilt in memory where there is none.
+const probeOffers = `holders() {
+	echo @holders
+	holders_all=$(ls -ln /proc/[0-9]*/fd/ 2>/dev/null | grep -E -e '^/proc/[0-9]+/fd/:' -e ' -> /dev/nvidia')
+	holders_pid= holders_seen=' '
+	IFS=$nl
+	set -f
+	for line in $holders_all; do
+		case $line in
+		/proc/*)
+			holders_pid=${line#/proc/}
+			holders_pid=${holders_pid%%/*}
+			continue
+			;;
+		esac
+		case $holders_seen in *" $holders_pid "*) continue ;; esac
+		holders_seen="$holders_seen$holders_pid "
+	done
+	set +f
+	IFS=' 	'$nl
+	for try in $holders_seen; do
+		line "/proc/$try/comm"
+		holders_uid=
+		if [ -r "/proc/$try/status" ]; then
+			while read -r key value rest; do
+				if [ "$key" = Uid: ]; then
+					holders_uid=${rest%%[!0-9]*}
+					break
+				fi
+			done <"/proc/$try/status"
+		fi
+		holders_name=
+		if [ -n "$holders_uid" ] && [ -r /etc/passwd ]; then
+			while IFS=: read -r key value rest; do
+				case $rest in "$holders_uid:"*)
+					holders_name=$key
+					break
+					;;
+				esac
+			done </etc/passwd
+		fi
+		printf '@process %s %s %s\n' "$try" "${holders_name:-$holders_uid}" "$line"
+		if [ -r "/proc/$try/cgroup" ]; then
+			while IFS= read -r line; do
+				case $line in *:*docker* | *:*kubepods* | *:*libpod* | *:*crio* | *:*containerd* | *:*lxc* | 0:* | *:name=systemd:*) printf '|%s\n' "$line" ;; esac
+			done <"/proc/$try/cgroup"
+		fi
+	done
+}
+# The cache is used as it is, or else made in memory.
+apt_cache() {
+	quiet apt-cache --no-generate "$@" || quiet apt-cache -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@"
+}
+# What may have a driver in it, and what builds one.
+apt_names='nvidia-(kernel-dkms|kernel-open-dkms|open-kernel-dkms|driver|driver-cuda|open|smi|persistenced|modprobe|kernel-support|fabricmanager)
+nvidia-(driver|open|fabricmanager|headless|headless-no-dkms|kernel-source|kernel-common|utils|compute-utils|dkms|driver-pinning)-[0-9]+(-server)?(-open)?
+libnvidia-(ml1|compute-[0-9]+(-server)?)
+cuda-drivers(-[0-9]+|-fabricmanager)?
+(cuda-keyring|libcuda1|dkms|gcc|make|linux-headers-(amd64|cloud-amd64|generic))'
+offers() {
+	case $manager_name in
+	apt)
+		for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+			if [ -e "$file" ]; then show "$file"; fi
+		done
+		set -- "linux-headers-$running" "linux-headers-$next"
+		IFS=$nl
+		set -f
+		for line in $installed; do
+			case $line in ?i*nvidia* | ?i*libcuda*)
+				line=${line#*	}
+				set -- "$@" "${line%%	*}"
+				;;
+			esac
+		done
+		try=
+		for line in $apt_names; do try="$try|$line"; done
+		offers_names=$(apt_cache pkgnames | grep -E "^(${try#?}|linux-(modules|objects|signatures)-nvidia-[0-9]+(-server)?(-open)?-($running|$next|generic))\$")
+		for line in $offers_names; do
+			case "$nl$*$nl" in *"$nl$line$nl"*) continue ;; esac
+			set -- "$@" "$line"
+		done
+		set +f
+		IFS=' 	'$nl
+		ran policy apt_cache policy "$@"
+		;;
+	dnf | yum)
+		for file in /etc/yum.repos.d/*.repo; do
+			if [ -e "$file" ]; then show "$file"; fi
+		done
+		set -- 'nvidia-driver*' 'nvidia-open*' 'kmod-nvidia*' 'cuda-drivers*' 'nvidia-fabric*' nvidia-persistenced nvidia-modprobe dkms gcc make \
+			"kernel-devel-$running" "kernel-devel-$next" kernel-headers "kernel-modules-extra-$running" "kernel-modules-extra-$next"
+		if [ "$manager_name" = dnf ]; then
+			# Streams that are not enabled hide their packages, unless asked so.
+			ran rpms quiet timeout -s KILL 40 dnf -C -q --setopt=logfilelevel=0 repoquery --disable-modular-filtering --qf '%{name}	%{epoch}:%{version}-%{release}	%{repoid}
+' "$@"
+			if [ "$ran_exit" = 0 ]; then ran streams quiet timeout -s KILL 40 dnf -C -q --setopt=logfilelevel=0 module list nvidia-driver; fi
+		else
+			ran yum quiet timeout -s KILL 40 yum -C -q list available --showduplicates "$@"
+		fi
+		;;
+	zypper)
+		for file in /etc/zypp/repos.d/*.repo; do
+			if [ -e "$file" ]; then show "$file"; fi
+		done
+		ran zypper quiet timeout -s KILL 40 env ZYPP_READONLY_HACK=1 zypper --no-refresh -n -q search -s -t package 'nvidia*' 'cuda-drivers*' dkms gcc make kernel-default-devel
+		;;
+	esac
+}
+if [ "$ask" = yes ]; then
+	ran space timeout -s KILL 3 stat -f -c '%f %S %n' /usr /boot /var
+	if [ "$refs" -gt 0 ]; then holders; fi
+	echo @asked
+	offers
+fi
+`
+
+// probeSMI is for what no file tells: whether a GPU that has not been brought
+// up yet can be.
+const probeSMI = `if [ -n "$loaded" ] && [ "$loaded" = "$user" ] && [ "$down" != 0 ] && command -v nvidia-smi >/dev/null; then
+	echo @smi
+	echo '!began'
+	smi_out=$(timeout -s KILL 5 nvidia-smi 2>&1)
+	smi_exit=$?
+	bars "$smi_out"
+	echo "!exit $smi_exit"
+fi
+`
