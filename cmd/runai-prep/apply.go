@@ -2,16 +2,21 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/user"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/runai-prep/runai-prep/internal/fleet"
 	"github.com/runai-prep/runai-prep/internal/report"
+	"github.com/runai-prep/runai-prep/remote"
 )
 
 // applyFlags are those of apply alone.
@@ -20,6 +25,7 @@ type applyFlags struct {
 	batch, maxFailures string
 	canary             int
 	reboot             string
+	lockWait           time.Duration
 }
 
 func (a *app) apply() *cobra.Command {
@@ -47,11 +53,15 @@ func (a *app) apply() *cobra.Command {
 	fs.IntVar(&f.canary, "canary", 0, "`N` hosts go first; when one of them fails, no other is started")
 	fs.StringVar(&f.maxFailures, "max-failures", "", "failed hosts after which no further batch starts: `N|P%` (default 0)")
 	fs.StringVar(&f.reboot, "reboot", "allow", "allow or never")
+	fs.DurationVar(&f.lockWait, "lock-wait", 0, "how long to wait for a host at which somebody else is at work (default not at all)")
 	return c
 }
 
 func (f applyFlags) options(hard context.Context) (fleet.ApplyOptions, error) {
-	o := fleet.ApplyOptions{Canary: f.canary, Reboot: f.reboot == "allow", Hard: hard}
+	o := fleet.ApplyOptions{Canary: f.canary, Reboot: f.reboot == "allow", Hard: hard, LockWait: f.lockWait}
+	if f.lockWait < 0 {
+		return o, fmt.Errorf("--lock-wait %s: a time, such as 30m", f.lockWait)
+	}
 	if f.reboot != "allow" && f.reboot != "never" {
 		return o, fmt.Errorf("--reboot %s: it is either allow or never", f.reboot)
 	}
@@ -126,8 +136,22 @@ func (a *app) runApply(ctx context.Context, path string, yes bool, o fleet.Apply
 			return a.concluded(ctx, e, visits)
 		}
 	}
+	o.Holder = remote.Holder{Who: whoami(), RunID: e.result.RunID}
 	a.watch(e, len(visits), func() { e.fleet.Apply(ctx, visits, o) })
 	return a.concluded(ctx, e, visits)
+}
+
+// whoami is who applies, as hosts remember it and tell others: alice@controller.
+func whoami() string {
+	who := os.Getenv("SUDO_USER")
+	if u, err := user.Current(); who == "" && err == nil {
+		who = u.Username
+	}
+	where, err := os.Hostname()
+	if err != nil {
+		where = "an unnamed machine"
+	}
+	return cmp.Or(who, "somebody") + "@" + where
 }
 
 // usePlan takes the flags that a saved plan was made with.

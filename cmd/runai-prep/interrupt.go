@@ -13,9 +13,9 @@ import (
 var errInterrupted = errors.New("interrupted")
 
 // interruptible returns a context that the first Ctrl-C (SIGTERM, or SIGHUP of a
-// terminal that went away) ends, and
-// one that only the second ends: package managers at work on a host are given
-// that one.
+// terminal that went away) ends, and one that only the second ends: package
+// managers and other jobs at work on a host are followed to their ends under
+// that one. After the second they go on by themselves.
 func interruptible(parent context.Context, stderr io.Writer) (soft, hard context.Context, stop func()) {
 	soft, cancelSoft := context.WithCancelCause(parent)
 	hard, cancelHard := context.WithCancelCause(parent)
@@ -30,7 +30,7 @@ func interruptible(parent context.Context, stderr io.Writer) (soft, hard context
 			case <-signals:
 			}
 			if n == 0 {
-				fmt.Fprintln(stderr, "interrupted: stopping (once more: at once, whatever is being installed)")
+				fmt.Fprintln(stderr, "interrupted: stopping once what is being installed is done (once more: at once; what a host is installing goes on there)")
 				cancelSoft(errInterrupted)
 			} else {
 				cancelHard(errInterrupted)

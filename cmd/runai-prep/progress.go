@@ -56,6 +56,7 @@ type progress struct {
 	total, done int
 	active      []fleet.Event // in the order they became active
 	spinner     spinner.Model
+	width       int // of the terminal; 0: not known yet
 	quit        bool
 }
 
@@ -80,6 +81,8 @@ func (p progress) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		default:
 			p.active = append(slices.Clone(p.active), msg)
 		}
+	case tea.WindowSizeMsg:
+		p.width = msg.Width
 	case over:
 		p.quit = true
 		return p, tea.Quit
@@ -102,7 +105,12 @@ func (p progress) View() tea.View {
 			fmt.Fprintf(&b, "  … and %d more\n", len(p.active)-window)
 			break
 		}
-		fmt.Fprintf(&b, "  %s: %s\n", e.Host, e.Doing)
+		// What a package manager prints is wider than many a terminal.
+		line := []rune(fmt.Sprintf("  %s: %s", e.Host, e.Doing))
+		if p.width > 0 && len(line) > p.width {
+			line = append(line[:p.width-1], '…')
+		}
+		b.WriteString(string(line) + "\n")
 	}
 	return tea.NewView(b.String())
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"time"
 
@@ -101,19 +100,25 @@ func (e *expedition) conclude(ctx context.Context, visits []*fleet.Visit) report
 // warnIdle says which blocks of the inventory no task looks at yet, so that
 // nobody takes silence about them for an ok.
 func (a *app) warnIdle(hosts []inventory.Host) {
-	idle := map[string]int{}
-	for _, h := range hosts {
-		if h.Driver != nil {
-			idle["nvidia_driver"]++
+	for _, block := range []struct {
+		name, task string
+		asks       func(inventory.Host) bool
+	}{
+		{"nvidia_driver", "driver", func(h inventory.Host) bool { return h.Driver != nil }},
+		{"squid", "squid", func(h inventory.Host) bool { return h.Squid != nil }},
+		{"registry", "registry", func(h inventory.Host) bool { return len(h.Registries) > 0 }},
+	} {
+		if slices.ContainsFunc(tasks.All, func(t tasks.Task) bool { return t.Name == block.task }) {
+			continue
 		}
-		if h.Squid != nil {
-			idle["squid"]++
+		n := 0
+		for _, h := range hosts {
+			if block.asks(h) {
+				n++
+			}
 		}
-		if len(h.Registries) > 0 {
-			idle["registry"]++
+		if n > 0 {
+			fmt.Fprintf(a.stderr, "runai-prep: nothing looks at %s yet; what it asks of %s is in no result\n", block.name, count(n, "host"))
 		}
-	}
-	for _, block := range slices.Sorted(maps.Keys(idle)) {
-		fmt.Fprintf(a.stderr, "runai-prep: nothing looks at %s yet; what it asks of %s is in no result\n", block, count(idle[block], "host"))
 	}
 }

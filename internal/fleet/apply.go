@@ -7,10 +7,12 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/runai-prep/runai-prep/internal/report"
+	"github.com/runai-prep/runai-prep/remote"
 )
 
 // A Share is a number of hosts, or a percentage of them: "5", "20%".
@@ -44,9 +46,14 @@ type ApplyOptions struct {
 	Batch       Share // hosts at a time after them; unset: all
 	MaxFailures Share // failed hosts after which no further wave starts; unset: 0
 	Reboot      bool  // reboots are allowed
-	// Hard outlives the context of Apply by one more Ctrl-C; a package
-	// manager at work is given it.
+	// Hard outlives the context of Apply by one more Ctrl-C; what must not be
+	// left in the middle is given it.
 	Hard context.Context
+	// Holder is who applies, as others at work on a host are told.
+	Holder remote.Holder
+	// LockWait is how long another one at work on a host is waited for; 0: not
+	// at all.
+	LockWait time.Duration
 }
 
 // Waves splits n hosts, by number, into canary and batches.

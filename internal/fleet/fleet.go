@@ -3,7 +3,11 @@
 //
 //	fleet.go   the hosts side by side, one look each
 //	apply.go   waves: canary, batches, failure budget
-//	change.go  one host: the steps of its findings, and their proof
+//	change.go  one host: the steps of its findings, the second look, what follows from it
+//	lock.go    who else is at work on a host; a job that was left behind is taken over
+//	steps.go   one step: guards, reboots, what outlives an interruption; kubectl.go on the controller
+//	proof.go   what the second look makes of the findings
+//	back.go    the way back from a change that failed, and what follows one that went well
 //	select.go  which tasks
 //	target.go  from the inventory's words to remote's
 //	plan.go    plan files: saved, compared, refused when stale
@@ -11,9 +15,11 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -30,6 +36,8 @@ import (
 type Conn interface {
 	Address() string
 	Look(ctx context.Context, prelude string, probes []remote.Probe) ([]remote.Section, error)
+	Lock(ctx context.Context, h remote.Holder, wait time.Duration, waiting func(remote.Work)) (io.Closer, error)
+	Follow(ctx context.Context, said func(line string)) (*remote.JobResult, error)
 	Do(ctx context.Context, s remote.Step, said func(line string)) error
 	Close() error
 }
@@ -61,9 +69,12 @@ type Visit struct {
 	applied []report.Finding
 	// notStarted says why the host's turn never came.
 	notStarted    string
-	refused       bool // the host is not as planned; Err says so, and no step was run
+	refused       bool // Err says why no step was run, though the host answers
 	interrupted   bool
 	rebootPending bool
+
+	work     *remote.Work       // who else is at work there; nil: nobody
+	followed []remote.JobResult // jobs that had been left behind, followed to their ends
 
 	conn    Conn
 	seen    time.Time
@@ -89,6 +100,9 @@ func (f *Fleet) Look(ctx context.Context, hosts []inventory.Host, keep bool) []*
 		group.Go(func() error {
 			v := visits[i]
 			f.look(ctx, v)
+			if keep {
+				f.takeOver(ctx, v)
+			}
 			if !keep || len(v.pending()) == 0 || len(hosts) > maxHeld {
 				v.hangUp()
 			}
@@ -107,7 +121,7 @@ const maxHeld = 200
 func (f *Fleet) look(ctx context.Context, v *Visit) {
 	start := time.Now()
 	defer func() { v.elapsed += time.Since(start) }()
-	v.Err, v.Looks = nil, nil
+	v.Err, v.Looks, v.work = nil, nil, nil
 
 	outer := ctx
 	ctx, cancel := context.WithTimeoutCause(ctx, f.Timeout, fmt.Errorf("no complete answer within %s (--timeout)", f.Timeout))
@@ -122,9 +136,9 @@ func (f *Fleet) look(ctx context.Context, v *Visit) {
 		v.conn, v.Address = conn, conn.Address()
 	}
 	f.event(v, "looking")
-	probes := make([]remote.Probe, len(f.Tasks))
-	for i, t := range f.Tasks {
-		probes[i] = remote.Probe{Name: t.Name, Script: t.Probe(v.Host)}
+	probes := []remote.Probe{{Name: workSection, Script: remote.WorkProbe}}
+	for _, t := range f.Tasks {
+		probes = append(probes, t.Look(v.Host))
 	}
 	sections, err := v.conn.Look(ctx, tasks.Prelude, probes)
 	if err != nil {
@@ -137,6 +151,7 @@ func (f *Fleet) look(ctx context.Context, v *Visit) {
 	for _, s := range sections {
 		byName[s.Name] = s
 	}
+	f.readWork(v, byName[workSection])
 	for _, t := range f.Tasks {
 		s, ok := byName[t.Name]
 		if !ok {
@@ -222,13 +237,13 @@ func HangUp(visits []*Visit) {
 	wg.Wait()
 }
 
-// A planned finding is one with steps, and the task it belongs to.
+// A planned finding is a pending one, and the task it belongs to.
 type planned struct {
 	task string
 	tasks.Finding
 }
 
-// pending are the findings that steps can change, in the order of work.
+// pending are the findings that apply is to change, in the order of work.
 func (v *Visit) pending() []planned {
 	var found []planned
 	for _, l := range v.Looks {
@@ -259,10 +274,10 @@ func (v *Visit) Report() report.Host {
 		Name:           v.Host.Name,
 		Address:        v.Address,
 		Role:           v.Host.Role,
-		RebootPending:  v.rebootPending,
+		RebootPending:  v.rebootPending || v.waitsForReboot(),
 		ElapsedSeconds: v.elapsed.Seconds(),
 		Findings:       v.applied,
-		Hint:           v.notStarted,
+		Hint:           cmp.Or(v.notStarted, v.others()),
 	}
 	if h.Address == "" {
 		h.Address = wouldBe(v.Host)
@@ -286,7 +301,7 @@ func (v *Visit) Report() report.Host {
 		h.Error = v.Err.Error()
 		var at *remote.Error
 		if errors.As(v.Err, &at) {
-			h.Hint = at.Hint
+			h.Hint = cmp.Or(at.Hint, h.Hint)
 		}
 	}
 	h.Settle()

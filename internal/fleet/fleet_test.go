@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -24,15 +25,30 @@ import (
 type replay struct {
 	mu     sync.Mutex
 	files  map[string]string
-	broken map[string]error // by path: what a write of it returns
+	broken map[string]error // by path, or script: what a write of it returns
 	ignore map[string]bool  // writes that succeed and do nothing
 	dials  int
 	deaf   int // looks after which the host no longer answers; 0: never
 	looks  int
+
+	did     []string                 // the titles of the steps that were carried out
+	during  func(s remote.Step)      // called in the middle of each step
+	others  []error                  // what Lock answers, one after the other; then it locks
+	waits   func()                   // what happens on the host while Lock waits
+	locked  bool                     // now
+	free    []string                 // steps that were carried out without the lock
+	left    string                   // what the probe of the work of others prints
+	follows func() *remote.JobResult // what happens on the host while its job is followed
 }
 
 func (r *replay) Address() string { return "192.0.2.1:22" }
-func (r *replay) Close() error    { return nil }
+
+func (r *replay) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.locked = false
+	return nil
+}
 
 func (r *replay) Look(_ context.Context, _ string, probes []remote.Probe) ([]remote.Section, error) {
 	r.mu.Lock()
@@ -47,16 +63,67 @@ func (r *replay) Look(_ context.Context, _ string, probes []remote.Probe) ([]rem
 	}
 	var sections []remote.Section
 	for _, p := range probes {
-		sections = append(sections, remote.Section{Name: p.Name, Out: out.String()})
+		s := remote.Section{Name: p.Name, Out: out.String()}
+		if p.Script == remote.WorkProbe {
+			s.Out = r.left
+		}
+		sections = append(sections, s)
 	}
 	return sections, nil
 }
 
-func (r *replay) Do(_ context.Context, s remote.Step, _ func(string)) error {
+func (r *replay) Lock(_ context.Context, _ remote.Holder, wait time.Duration, waiting func(remote.Work)) (io.Closer, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.Run != nil {
+	if r.waits != nil && wait > 0 {
+		waiting(remote.Work{Holder: alice})
+		r.waits()
+	} else if len(r.others) > 0 {
+		err := r.others[0]
+		r.others = r.others[1:]
+		return nil, err
+	}
+	r.locked = true
+	return r, nil
+}
+
+func (r *replay) Follow(_ context.Context, said func(string)) (*remote.JobResult, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	said("Setting up nvidia-driver")
+	return r.follows(), nil
+}
+
+func (r *replay) Do(ctx context.Context, s remote.Step, said func(string)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.locked {
+		r.free = append(r.free, s.Title)
+	}
+	if r.during != nil {
+		r.during(s)
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", s.Title, context.Cause(ctx))
+	}
+	r.did = append(r.did, s.Title)
+	if err := r.broken[s.Title]; err != nil {
+		return err
+	}
+	switch {
+	case s.Run != nil:
+		if path, value, ok := strings.Cut(s.Run.Script, "="); ok {
+			r.files[path] = value
+		}
 		return r.broken[s.Run.Script]
+	case s.Install != nil:
+		path, value, _ := strings.Cut(s.Install.Names[0], "=")
+		if !s.Install.DownloadOnly {
+			r.files[path] = value
+		}
+		return nil
+	case s.Reboot != nil:
+		return nil
 	}
 	if err := r.broken[s.Write.Path]; err != nil {
 		return err
@@ -67,11 +134,14 @@ func (r *replay) Do(_ context.Context, s remote.Step, _ func(string)) error {
 	return nil
 }
 
+var alice = remote.Holder{Who: "alice@ctl", RunID: "run-1"}
+
 // want is a task that wants each path to hold "good".
 func want(paths ...string) tasks.Task {
 	return tasks.Task{
-		Name:  "files",
-		Probe: func(inventory.Host) string { return "" },
+		Name:        "files",
+		Independent: true,
+		Probe:       func(inventory.Host) string { return "" },
 		Read: func(s remote.Section) (tasks.Facts, error) {
 			have := map[string]string{}
 			for line := range strings.Lines(s.Out) {
@@ -99,13 +169,13 @@ func want(paths ...string) tasks.Task {
 }
 
 // fleetOf is a fleet of replays by host name.
-func fleetOf(hosts map[string]*replay, t tasks.Task) (*Fleet, []inventory.Host) {
+func fleetOf(hosts map[string]*replay, all ...tasks.Task) (*Fleet, []inventory.Host) {
 	var list []inventory.Host
 	for _, n := range slices.Sorted(maps.Keys(hosts)) {
 		list = append(list, inventory.Host{Name: n, Address: n, Settings: &inventory.Settings{}})
 	}
 	return &Fleet{
-		Tasks: []tasks.Task{t}, Parallel: 4, Timeout: time.Minute,
+		Tasks: all, Parallel: 4, Timeout: time.Minute,
 		Connect: func(_ context.Context, h inventory.Host) (Conn, error) {
 			r := hosts[h.Name]
 			r.mu.Lock()
@@ -162,6 +232,9 @@ func TestApplyIsBelievedOnlyWhatTheSecondLookShows(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	for name, r := range hosts {
+		if len(r.free) > 0 {
+			t.Errorf("%s: done without the lock: %v", name, r.free)
+		}
 		if r.dials != 1 {
 			t.Errorf("%s: %d connections; one carries look, steps and proof", name, r.dials)
 		}

@@ -53,8 +53,8 @@ func (v *Visit) fingerprints() []string {
 	for _, p := range v.pending() {
 		text, err := json.Marshal(struct {
 			Task, Subject, Have, Want string
-			Steps                     []remote.Step
-		}{p.task, p.Subject, p.Have, p.Want, p.Steps})
+			Steps, Back, After        []remote.Step
+		}{p.task, p.Subject, p.Have, p.Want, p.Steps, p.Back, p.After})
 		if err != nil {
 			panic(fmt.Sprintf("a step is data, and encodes: %v", err))
 		}

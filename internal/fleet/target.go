@@ -2,8 +2,10 @@ package fleet
 
 import (
 	"context"
+	"io"
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/runai-prep/runai-prep/inventory"
 	"github.com/runai-prep/runai-prep/remote"
@@ -16,8 +18,19 @@ func Over(d *remote.Dialer) func(context.Context, inventory.Host) (Conn, error) 
 		if err != nil {
 			return nil, err // not c: a nil *remote.Conn would be a Conn that is not nil
 		}
-		return c, nil
+		return connection{c}, nil
 	}
+}
+
+// connection is a *remote.Conn as fleets see it.
+type connection struct{ *remote.Conn }
+
+func (c connection) Lock(ctx context.Context, h remote.Holder, wait time.Duration, waiting func(remote.Work)) (io.Closer, error) {
+	l, err := c.Conn.Lock(ctx, h, wait, waiting)
+	if err != nil {
+		return nil, err // not l: a nil *remote.Lock would be a Closer that is not nil
+	}
+	return l, nil
 }
 
 // Target is how remote reaches h.

@@ -104,7 +104,7 @@ func (d diff) shown(all bool) (lines []string, more int) {
 	}
 	safeLines := make([]string, len(lines))
 	for i, line := range lines {
-		safeLines[i] = safeTabs(redact(line))
+		safeLines[i] = safeTabs(Redact(line))
 	}
 	return safeLines, more
 }

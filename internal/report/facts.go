@@ -219,7 +219,7 @@ func flatten(prefix string, v any) []fact {
 		if strings.Contains(strings.TrimRight(v, "\n"), "\n") {
 			lines := []string{}
 			for line := range strings.Lines(v) {
-				lines = append(lines, "| "+safeTabs(redact(strings.TrimRight(line, "\n"))))
+				lines = append(lines, "| "+safeTabs(Redact(strings.TrimRight(line, "\n"))))
 			}
 			return []fact{{key: prefix, values: lines, verbatim: true}}
 		}
@@ -248,7 +248,7 @@ func inline(v any) string {
 		if v == "" {
 			return "-"
 		}
-		return safe(redact(strings.TrimRight(v, "\n")))
+		return safe(Redact(strings.TrimRight(v, "\n")))
 	case nil:
 		return "-"
 	}

@@ -127,6 +127,7 @@ func (it item) key() string {
 	fields := []string{it.Task, it.Subject, it.State, it.Want, it.Why, it.Hint,
 		strconv.FormatBool(it.New), strconv.FormatBool(it.Disruptive), strconv.Itoa(len(it.Steps))}
 	fields = append(fields, it.Steps...)
+	fields = append(fields, joined(it.Back...), joined(it.After...))
 	for i, s := range it.Plan {
 		fields = append(fields, s.Disrupts, it.diffs[i].changes)
 	}
@@ -197,10 +198,12 @@ func sameButSubject(a, b item) bool {
 var (
 	word      = regexp.MustCompile(`[\pL\pN_.\-]+`)
 	localPort = regexp.MustCompile(`\S+:\d+->`) // "read tcp 10.0.0.1:43512->10.0.1.7:22"
+	timeOfDay = regexp.MustCompile(`\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b`)
 )
 
 // unnamed takes out of a text what is of one host: its name and address become
-// HOST, and a connection's local end goes.
+// HOST, a connection's local end goes, and so does the second at which somebody
+// began to work there.
 func unnamed(h Host, text string) string {
 	if text == "" {
 		return ""
@@ -210,6 +213,7 @@ func unnamed(h Host, text string) string {
 		addr = host
 	}
 	text = localPort.ReplaceAllString(text, "")
+	text = timeOfDay.ReplaceAllString(text, "some time")
 	if strings.Contains(addr, ":") { // IPv6: no word
 		text = strings.ReplaceAll(text, addr, "HOST")
 	}

@@ -95,8 +95,8 @@ func FuzzNothingHostileGetsOut(f *testing.F) {
 		if err := json.Unmarshal(j, &back); err != nil {
 			t.Fatalf("json: %v", err)
 		}
-		if have := back.Hosts[0].Findings[0].Have; utf8.ValidString(s) && have != redact(s) {
-			t.Fatalf("json gives %q back for %q", have, redact(s))
+		if have := back.Hosts[0].Findings[0].Have; utf8.ValidString(s) && have != Redact(s) {
+			t.Fatalf("json gives %q back for %q", have, Redact(s))
 		}
 
 		x := write("junit", func(w io.Writer) error { return JUnit(w, r) })
@@ -223,10 +223,10 @@ func TestPasswordsInAHostsFilesDoNotShow(t *testing.T) {
 		"nas:/export@1 /mnt nfs hard 0 0":                    "nas:/export@1 /mnt nfs hard 0 0",
 		"ssh ops@jump":                                       "ssh ops@jump",
 	} {
-		if got := redact(in); got != want {
+		if got := Redact(in); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", in, got, want)
 		}
-		if got := redact(redact(in)); got != redact(in) {
+		if got := Redact(Redact(in)); got != Redact(in) {
 			t.Errorf("%s: not the same twice: %s", in, got)
 		}
 	}

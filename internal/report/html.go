@@ -58,6 +58,7 @@ type htmlRow struct {
 	Have, Errors                 []htmlVariant
 	New, Disruptive              bool
 	Steps                        []htmlStep
+	After, Back                  string
 }
 
 type htmlVariant struct {
@@ -126,6 +127,7 @@ func htmlOf(g group) htmlGroup {
 			Task: safe(it.Task), State: states[stateRank(it.State)], Want: safe(it.Want), Why: safe(it.Why), Hint: safe(it.Hint),
 			Have: htmlVariants(it.haves, len(g.names)), Errors: htmlVariants(it.errors, len(g.names)),
 			New: it.New, Disruptive: it.Disruptive,
+			After: safe(strings.Join(it.After, "; ")), Back: safe(strings.Join(it.Back, "; ")),
 		}
 		for _, s := range it.subjects {
 			row.Subjects = append(row.Subjects, safe(s))

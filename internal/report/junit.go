@@ -35,6 +35,12 @@ func JUnit(w io.Writer, r Result) error {
 		}
 		suite.AddProperty("role", safe(h.Role))
 		suite.AddProperty("status", safe(h.Status))
+		if h.RebootPending {
+			suite.AddProperty("reboot_pending", "true")
+		}
+		if h.Hint != "" && h.Error == "" { // else it stands with the error
+			suite.AddProperty("hint", text(h.Hint))
+		}
 		if h.Error != "" || h.Status == Unreachable {
 			suite.AddTestcase(junit.Testcase{
 				Name:      "host",
@@ -62,7 +68,9 @@ func testcase(command string, h Host, f Finding) junit.Testcase {
 	}
 	evidence := text(
 		prefixed("have: ", f.Have), prefixed("want: ", f.Want), prefixed("why:  ", f.Why),
-		prefixed("error: ", f.Error), strings.Join(steps, "\n"), hinted(f.Hint))
+		prefixed("error: ", f.Error), strings.Join(steps, "\n"),
+		prefixed("afterwards: ", strings.Join(f.After, "; ")), prefixed("should it fail, back: ", strings.Join(f.Back, "; ")),
+		hinted(f.Hint))
 	outcome := &junit.Result{Type: safe(f.State), Message: safe(sentence(f, f.Have, f.Want)), Data: evidence}
 	switch {
 	case !f.wrong():

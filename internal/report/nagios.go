@@ -35,6 +35,8 @@ func Nagios(w io.Writer, r Result) error {
 		head := g.status + ": " + hostList(g.names)
 		if g.err != "" {
 			head += ": " + strings.Join(safeLines(g.err), "; ")
+		} else if g.hint != "" {
+			head += ": " + strings.Join(safeLines(g.hint), "; ")
 		}
 		say(head)
 		for _, it := range g.items {
@@ -57,6 +59,9 @@ func Nagios(w io.Writer, r Result) error {
 				}
 			}
 		}
+	}
+	if names := rebooting(r.Hosts); len(names) > 0 {
+		b.WriteString("reboot pending: " + hostList(names) + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -14,8 +14,8 @@ func TestRedact(t *testing.T) {
 		"nas:/export@old /mnt/data nfs defaults 0 0": "nas:/export@old /mnt/data nfs defaults 0 0",
 		"signed-by=/etc/apt/keyrings/lab.asc":        "signed-by=/etc/apt/keyrings/lab.asc",
 	} {
-		if got := redact(in); got != want {
-			t.Errorf("redact(%q) = %q, want %q", in, got, want)
+		if got := Redact(in); got != want {
+			t.Errorf("Redact(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

@@ -67,7 +67,9 @@ type Finding struct {
 	Want       string   `json:"want"`
 	Why        string   `json:"why"`
 	Disruptive bool     `json:"disruptive"`
-	Steps      []string `json:"steps"` // the titles
+	Steps      []string `json:"steps"`           // the titles
+	Back       []string `json:"back,omitempty"`  // the way back, should they fail
+	After      []string `json:"after,omitempty"` // what follows once all of the task is as wanted
 	Hint       string   `json:"hint,omitempty"`
 	Error      string   `json:"error,omitempty"` // why a step failed
 	New        bool     `json:"new,omitempty"`   // check: not wrong at the last check
@@ -95,20 +97,26 @@ type Summary struct {
 // From is a task's finding as results show it. Passwords that a host keeps in
 // its files ("http://user:password@proxy") are taken out.
 func From(task string, f tasks.Finding) Finding {
-	steps := make([]string, len(f.Steps))
-	for i, s := range f.Steps {
-		steps[i] = s.Title
-	}
 	return Finding{
 		Task:       task,
 		Subject:    f.Subject,
 		State:      string(f.State),
-		Have:       redact(f.Have),
-		Want:       redact(f.Want),
+		Have:       Redact(f.Have),
+		Want:       Redact(f.Want),
 		Why:        f.Why,
 		Disruptive: f.Disruptive(),
-		Steps:      steps,
-		Hint:       redact(f.Hint),
+		Steps:      append([]string{}, titles(f.Steps)...), // never null
+		Back:       titles(f.Back),
+		After:      titles(f.After),
+		Hint:       Redact(f.Hint),
 		Plan:       f.Steps,
 	}
+}
+
+func titles(steps []remote.Step) []string {
+	var list []string
+	for _, s := range steps {
+		list = append(list, s.Title)
+	}
+	return list
 }

@@ -38,10 +38,10 @@ var (
 	assigned = regexp.MustCompile(`(?i)([\w.-]*(?:password|passwd|passphrase|secret|token|credentials?|[_.-]key|apikey)|\bpass)(\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;"']+)`)
 )
 
-// redact takes passwords out of what a host had lying about in its files.
+// Redact takes passwords out of what a host had lying about in its files.
 // Secrets of the inventory never come here, they are a type; these nobody told
 // us of, and a diff shows the lines around a change.
-func redact(s string) string {
+func Redact(s string) string {
 	s = inURL.ReplaceAllLiteralString(s, "://"+secret.Shown+"@")
 	s = bare.ReplaceAllString(s, "${1}"+secret.Shown+"@")
 	return assigned.ReplaceAllString(s, "${1}${2}"+secret.Shown)

@@ -198,7 +198,7 @@ func Meaning(command string, code int) string {
 		case "check":
 			return "hosts have drifted from what is wanted; apply would put them right"
 		case "apply":
-			return "changes were left undone by choice; apply again to make them"
+			return "changes were left undone, by choice or because somebody else is at work; apply again to make them"
 		}
 		return "changes are pending; apply would make them"
 	case ExitUnmet:

@@ -30,7 +30,7 @@ func Text(w io.Writer, r Result, o TextOptions) error {
 	var settled []string
 	told := map[string]string{} // what was shown whole already, by item, and of whom
 	for _, g := range groupsOf(r, o.Verbose) {
-		if g.status == Settled && len(g.items) == 0 {
+		if g.status == Settled && len(g.items) == 0 && g.hint == "" {
 			settled = append(settled, g.names...)
 			continue
 		}
@@ -85,7 +85,7 @@ func (p *page) hosts(title span, names []string) {
 
 func (p *page) group(command string, g group, o TextOptions, told map[string]string) {
 	title := strings.ToUpper(g.status)
-	if g.status == Settled && !o.Verbose {
+	if g.status == Settled && !o.Verbose && len(g.items) > 0 {
 		title = "CHANGED" // settled too, and by this run
 	}
 	p.WriteByte('\n')
@@ -190,8 +190,33 @@ func (p *page) item(command string, it item, g group, o TextOptions, told map[st
 			told[it.key()] = hostList(g.names)
 		}
 		p.steps(it, g, o, hide)
+		if it.State == statePending || o.Verbose {
+			p.others("afterwards: ", it.After)
+			p.others("should it fail, back: ", it.Back)
+		}
+	}
+	if it.companion() {
+		p.para(span{deep, plain}, span{safe(it.Hint), faint})
+		return
 	}
 	p.hint(deep, it.Hint)
+}
+
+// companionHint begins the hint of a finding that comes with the steps of
+// another one.
+const companionHint = "comes with "
+
+// companion: nobody has to do anything about it, for the steps of another
+// finding do.
+func (f Finding) companion() bool {
+	return f.State == statePending && len(f.Steps) == 0 && strings.HasPrefix(f.Hint, companionHint)
+}
+
+// others writes steps that are not carried out with those of the plan.
+func (p *page) others(label string, steps []string) {
+	if len(steps) > 0 {
+		p.para(span{deep + label, plain}, span{safe(strings.Join(steps, "; ")), faint})
+	}
 }
 
 // sentence says how a finding stands.

@@ -1,0 +1,163 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/runai-prep/runai-prep/internal/report"
+	"github.com/runai-prep/runai-prep/tasks"
+)
+
+type key struct{ task, subject string }
+
+func (p planned) key() key { return key{p.task, p.Subject} }
+
+// outcomes are those of the findings of each subject together: all the steps
+// done, and the first error. What has no steps of its own and comes with those
+// of another finding has not been started where those were not done.
+func outcomes(plan []planned, results []outcome) map[key]outcome {
+	together := make(map[key]outcome)
+	for i, p := range plan {
+		o := together[p.key()]
+		o.done += results[i].done
+		err := results[i].err
+		if len(p.Steps) == 0 && err == nil {
+			err = companion(plan, results, i)
+		}
+		if o.err == nil {
+			o.err, o.goesOn = err, results[i].goesOn
+		}
+		o.own = o.own || len(p.Steps) > 0
+		together[p.key()] = o
+	}
+	return together
+}
+
+// companion is why the steps that finding i comes with were not all done; nil:
+// they were. They are those of its task before it, or else after it.
+func companion(plan []planned, results []outcome, i int) error {
+	var failure error
+	for j, p := range plan {
+		if p.task != plan[i].task || len(p.Steps) == 0 || results[j].err == nil {
+			continue
+		}
+		if j > i && failure != nil {
+			break
+		}
+		failure = results[j].err
+	}
+	if failure == nil {
+		return nil
+	}
+	if not := (notStarted{}); errors.As(failure, &not) {
+		return not
+	}
+	return notStarted{failure}
+}
+
+// proved merges what was planned, how its steps went and what the second look
+// shows into the findings of the result. Only the second look makes a finding
+// fixed.
+func proved(looks []TaskLook, plan []planned, results []outcome) []report.Finding {
+	did := make(map[key]int, len(plan)) // the last of a key: findings of one subject build on each other
+	for i, p := range plan {
+		did[p.key()] = i
+	}
+	ended := outcomes(plan, results)
+	var found []report.Finding
+	seen := make(map[key]bool)
+	for _, l := range looks {
+		for _, g := range l.Findings {
+			k := key{l.Task, g.Subject}
+			s := report.From(l.Task, g)
+			if i, planned := did[k]; planned {
+				seen[k] = true
+				judge(&s, g, plan[i], ended[k])
+			} else if g.State == tasks.Pending {
+				s.State = string(tasks.Failed)
+				s.Error = "this shows only now that the steps are done; apply again"
+			}
+			found = append(found, s)
+		}
+	}
+	// What was planned and is no longer spoken of: a mount to be removed.
+	for i, p := range plan {
+		k := p.key()
+		if seen[k] || did[k] != i {
+			continue
+		}
+		s := report.From(p.task, p.Finding)
+		s.State = string(tasks.Fixed)
+		if o := ended[k]; o.err != nil {
+			fail(&s, o)
+		}
+		s.Done = ended[k].done
+		found = append(found, s)
+	}
+	return found
+}
+
+// judge gives s, which the second look shows, the state that the steps of p
+// have earned.
+func judge(s *report.Finding, now tasks.Finding, p planned, o outcome) {
+	s.Done = o.done
+	switch {
+	case o.err != nil && now.State == tasks.OK && !o.own:
+		// It comes with the steps of another finding, and did.
+		s.State = string(tasks.Fixed)
+	case o.err != nil && now.State == tasks.OK && o.done == 0 && byChoice(o.err):
+		// Nothing was done, and nothing is to be done any more.
+	case o.err != nil:
+		fail(s, o)
+	case now.State == tasks.OK:
+		s.State = string(tasks.Fixed)
+		was := report.From(p.task, p.Finding)
+		s.Steps, s.Plan, s.Disruptive = was.Steps, was.Plan, was.Disruptive
+		if s.Why == "" {
+			s.Why = p.Why
+		}
+	case now.State == tasks.Pending:
+		s.State = string(tasks.Failed)
+		s.Error = "every step succeeded, but the host still has: " + report.Redact(now.Have)
+		if !o.own {
+			s.Hint = "" // with what it comes is of no interest any more
+		}
+	}
+}
+
+// fail gives s the state of what o ended.
+func fail(s *report.Finding, o outcome) {
+	said := report.Redact(o.err.Error())
+	switch {
+	case byChoice(o.err):
+		s.State, s.Hint = string(tasks.Pending), said
+	case o.goesOn:
+		s.State, s.Error = string(tasks.Unknown), said
+	default:
+		s.State, s.Error = string(tasks.Failed), said
+	}
+}
+
+// unproved are the findings of a host that did not answer the second look:
+// what was planned has failed, or is unknown where its steps went well.
+func unproved(former []TaskLook, plan []planned, results []outcome, lost error) []report.Finding {
+	ended := outcomes(plan, results)
+	var found []report.Finding
+	for _, l := range former {
+		for _, g := range l.Findings {
+			s := report.From(l.Task, g)
+			if g.State == tasks.Pending {
+				o := ended[key{l.Task, g.Subject}]
+				s.Done = o.done
+				if o.err != nil {
+					fail(&s, o)
+				} else {
+					s.State = string(tasks.Unknown)
+					s.Error = fmt.Sprintf("the steps were done, but could not be proved: %v", lost)
+				}
+			}
+			found = append(found, s)
+		}
+	}
+	return found
+}
