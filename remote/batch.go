@@ -19,6 +19,8 @@ type batch struct {
 	mercy   time.Duration // what is ended early has this long to tidy up, between TERM and KILL
 	spare   time.Duration // what the host's deadline, which is for the whole, has over the sum of the jobs'
 	patient time.Duration // what our own deadline of a job has over the job's
+	heard   func([]byte)  // told what the jobs print, as it comes; may be nil
+	noticed func(marker)  // told of the marks that the jobs themselves make; may be nil
 
 	// results are those of the first jobs, in order. The last may be of one
 	// that failed; the jobs after it were not run.
@@ -239,6 +241,10 @@ func (f *follower) mark(fd int, m marker) {
 	switch {
 	case m.kind == "g" && f.family.group == 0:
 		f.family = family{group: i, born: number(1), session: number(2), sessionBorn: number(3)}
+	case m.kind != "b" && m.kind != "e":
+		if fd == 1 && f.noticed != nil && f.current[1] >= 0 {
+			f.noticed(m)
+		}
 	case i < 0 || i >= len(f.jobs):
 	case m.kind == "b":
 		f.current[fd] = i
@@ -262,6 +268,9 @@ func (f *follower) text(fd int, data []byte) {
 		return
 	}
 	r := f.result(i)
+	if fd == 1 && f.heard != nil {
+		f.heard(data)
+	}
 	switch {
 	case fd == 2 && f.batch.tail:
 		r.errs = appendTail(r.errs, data, f.limit)

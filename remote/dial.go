@@ -41,9 +41,17 @@ func (d *Dialer) Dial(ctx context.Context, t Target) (*Conn, error) {
 // Address is where the connection went, as host:port.
 func (c *Conn) Address() string { return c.route[len(c.route)-1].address() }
 
-// Close ends the connection and everything that runs through it.
+// Close ends the connection and everything that runs through it, the lock too.
+// Jobs go on.
 func (c *Conn) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	held := c.lock
+	c.mu.Unlock()
 	c.current().close()
+	if held != nil {
+		return held.Close()
+	}
 	return nil
 }
 

@@ -20,18 +20,31 @@ const maxShown = 2 << 10
 // line of a long step as it comes, from one goroutine at a time; it is a
 // stranger's words made safe to print.
 func (c *Conn) Do(ctx context.Context, s Step, said func(line string)) error {
+	return fenced(c.do(ctx, s, said))
+}
+
+// stepMercy is how long a detached command may tidy up at the end of its time.
+const stepMercy = 10 * time.Second
+
+func (c *Conn) do(ctx context.Context, s Step, said func(line string)) error {
 	switch {
+	case s.Run != nil && s.Run.Detached:
+		return c.runJob(ctx, s.Title, s.Run.Script, orDefault(s.Run.Timeout, time.Minute), stepMercy, said)
 	case s.Run != nil:
-		_, err := c.shell(ctx, s.Title, s.Run.Script, orDefault(s.Run.Timeout, time.Minute))
+		_, err := c.shell(ctx, s.Title, c.fence()+s.Run.Script, orDefault(s.Run.Timeout, time.Minute))
 		return err
 	case s.Write != nil:
 		return c.write(ctx, s.Title, s.Write)
 	case s.Remove != nil:
 		return c.remove(ctx, s.Title, s.Remove)
 	case s.Install != nil:
-		return c.install(ctx, s.Title, s.Install)
+		return c.install(ctx, s.Title, s.Install, said)
+	case s.Upload != nil:
+		return c.uploadFile(ctx, s.Title, s.Upload, said)
 	case s.Reboot != nil:
-		return c.reboot(ctx, s.Title, s.Reboot)
+		return c.reboot(ctx, s.Title, s.Reboot, said)
+	case s.Kubectl != nil:
+		return fmt.Errorf("%s: kubectl is run on the controller, not on the host", s.Title)
 	}
 	return fmt.Errorf("%s: the step says nothing to do", s.Title)
 }

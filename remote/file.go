@@ -175,7 +175,7 @@ func (c *Conn) write(ctx context.Context, title string, f *File) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", title, err)
 	}
-	out, err := c.shell(ctx, title, vars+prepareScript, fileTimeout)
+	out, err := c.shell(ctx, title, c.fence()+vars+prepareScript, fileTimeout)
 	if err != nil {
 		return err
 	}
@@ -191,11 +191,11 @@ func (c *Conn) write(ctx context.Context, title string, f *File) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", title, err)
 	}
-	if err := c.upload(ctx, title, temp, []byte(content)); err != nil {
+	if err := c.upload(ctx, title, temp, contentOf(content)); err != nil {
 		c.discard(tempWord)
 		return err
 	}
-	_, err = c.shell(ctx, title, "t="+tempWord+"\n"+vars+replaceScript, fileTimeout)
+	_, err = c.shell(ctx, title, c.fence()+"t="+tempWord+"\n"+vars+replaceScript, fileTimeout)
 	var refused *CommandError
 	if err != nil && (!errors.As(err, &refused) || refused.Exit < 0) {
 		c.discard(tempWord)
@@ -244,6 +244,6 @@ func (c *Conn) remove(ctx context.Context, title string, r *Removal) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", title, err)
 	}
-	_, err = c.shell(ctx, title, vars+removeScript, fileTimeout)
+	_, err = c.shell(ctx, title, c.fence()+vars+removeScript, fileTimeout)
 	return err
 }

@@ -1,6 +1,9 @@
 package remote
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A JobResult is a job that has ended.
 type JobResult struct {
@@ -13,5 +16,18 @@ type JobResult struct {
 // end, telling each line to said, which may be nil. nil and nil: none runs.
 // When ctx ends, following ends, and the job goes on.
 func (c *Conn) Follow(ctx context.Context, said func(line string)) (*JobResult, error) {
-	return nil, nil
+	w, _, err := c.workers(ctx)
+	if err != nil || w.job == nil {
+		return nil, err
+	}
+	j := newJob(w.job.title, w.job.limit, said)
+	j.id, j.begun = w.job.id, true
+	if err := c.follow(ctx, j, w.job.limit+managerMercy+time.Minute); err != nil {
+		return nil, err
+	}
+	r := &JobResult{Work: *w.work(), Exit: j.exit, Tail: tail(Safe(string(j.tail)), maxShown)}
+	if j.late {
+		r.Exit = -1
+	}
+	return r, nil
 }

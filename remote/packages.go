@@ -9,101 +9,104 @@ import (
 	"time"
 )
 
-// aptScript installs without a question, and without what nobody asked for:
-// recommendations would bring daemons onto machines that somebody else keeps,
-// removals would break them, and needrestart would restart running work.
-//
-// The first try is made from the package lists as they are. They are fetched
-// anew only when that fails for want of a package, and an interrupted dpkg is
-// finished first where it says that it was interrupted.
-const aptScript = `
-export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none
-try() {
-	out=$(apt-get -y -q -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
-		--no-install-recommends --no-remove install "$@" 2>&1)
-	s=$?
-	return $s
-}
-try "$@" && exit 0
-case $out in *"dpkg was interrupted"*)
-	dpkg --force-confdef --force-confold --configure -a 2>&1 || exit
-	try "$@" && exit 0 ;;
-esac
-case $out in *"Unable to locate package"*|*"no installation candidate"*|*"nable to fetch"*|*"Failed to fetch"*|*"404 "*|*"is not available"*|*"unmet dependencies"*)
-	up=$(apt-get -q -o DPkg::Lock::Timeout=600 update 2>&1) || printf '%s\n' "$up"
-	try "$@" && exit 0 ;;
-esac
-printf '%s\n' "$out"
-exit $s
-`
-
-const dnfScript = captured + `captured dnf -y --setopt=install_weak_deps=False install "$@"
-exit $s
-`
-
-const yumScript = captured + `captured yum -y install "$@"
-exit $s
-`
-
-// captured runs a program so that it finishes its work although the connection
-// is lost: its output goes to the shell, and no pipe breaks under it.
-const captured = `
-captured() { out=$("$@" 2>&1); s=$?; printf '%s\n' "$out"; }
-`
-
 // managerMercy is how long a package manager that is ended early may take to
 // end what it is in the middle of. apt and rpm do so at a TERM; killed at once
 // they leave half a package.
 const managerMercy = 2 * time.Minute
 
-// zypper's 102 and 103 say that a reboot or a restart is advisable.
-const zypperScript = captured + `
-export ZYPP_LOCK_TIMEOUT=600
-captured zypper --non-interactive install --no-recommends "$@"
-case $s in 102|103) s=0 ;; esac
-exit $s
-`
-
+// packageName is what a shell reads as one plain word, and no manager as an
+// option.
 var packageName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+_:~=^@/-]*$`)
 
-// lockHeld are the words of managers that do not wait for another one's lock
-// themselves, as apt before 1.9.11 does not.
-var lockHeld = regexp.MustCompile(`Could not get lock|Unable to acquire the dpkg frontend lock|System management is locked`)
+// packageScript is what all managers' scripts share. $names, $gone, $release
+// and $limit are given, and as "yes" or nothing $replaces, $refresh,
+// $downgrade, $held and $download.
+//
+// What a manager prints goes to the job's log at once, so that it can be
+// followed; said reads it there.
+const packageScript = `
+set -f
+began=$(date +%s)
+left() { left=$((limit - $(date +%s) + began)); }
+# run runs a program; what it printed is in $out, its end.
+run() {
+	log=$runai_prep_job/log
+	from=$(stat -c %s "$log") || exit 1
+	"$@" 2>&1
+	s=$?
+	out=$(tail -c +$((from+1)) "$log" | tail -c 65536)
+	shown=yes
+	return $s
+}
+# quietly is run for what only we read.
+quietly() { out=$("$@" 2>&1); s=$?; shown=; return $s; }
+# among: $1 is one of the words after it.
+among() {
+	w=$1; shift
+	for v; do [ "$v" = "$w" ] && return 0; done
+	return 1
+}
+# may: the package $1 may go. NVIDIA's container tools are no part of a driver.
+may() {
+	case $1 in
+	linux-image-"$kernel"|linux-image-unsigned-"$kernel"|linux-modules-"$kernel"|kernel*-"${kernel%.*}"|kernel|kernel-core|kernel-default|kernel-uek)
+		return 1 ;;
+	esac
+	among "$1" $gone && return 0
+	[ -n "$replaces" ] || return 1
+	case $1 in
+	*nvidia-container*|*nvidia-docker*) return 1 ;;
+	*nvidia*|*NVIDIA*|libcuda[0-9]*|cuda-drivers*|cuda-compat*|libnvcuvid*|libnvoptix*|libxnvctrl*) return 0 ;;
+	esac
+	return 1
+}
+kernel=$(uname -r)
+# refuse says what must not go, and ends.
+refuse() {
+	printf 'not done: %s would also remove%s\n' "$1" "$2"
+	exit 1
+}
+`
 
-func (c *Conn) install(ctx context.Context, title string, p *Packages) error {
-	if len(p.Names) == 0 {
-		return fmt.Errorf("%s: no package is named", title)
+// install has the host's package manager install, as a job.
+func (c *Conn) install(ctx context.Context, title string, p *Packages, said func(string)) error {
+	script, err := p.script()
+	if err != nil {
+		return fmt.Errorf("%s: %w", title, err)
 	}
-	for _, n := range p.Names {
+	return c.runJob(ctx, title, script, p.limit(), managerMercy, said)
+}
+
+func (p *Packages) limit() time.Duration { return orDefault(p.Timeout, 15*time.Minute) }
+
+func (p *Packages) script() (string, error) {
+	if len(p.Names)+len(p.Remove) == 0 {
+		return "", errors.New("no package is named")
+	}
+	words := append(append([]string{}, p.Names...), p.Remove...)
+	if p.Release != "" {
+		words = append(words, p.Release)
+	}
+	for _, n := range words {
 		if !packageName.MatchString(n) {
-			return fmt.Errorf("%s: %q is no name of a package", title, n)
+			return "", fmt.Errorf("%q is no name of a package", n)
 		}
 	}
-	script := "set -- " + strings.Join(p.Names, " ") + "\n"
-	switch p.Manager {
-	case "apt":
-		script += aptScript
-	case "dnf":
-		script += dnfScript
-	case "yum":
-		script += yumScript
-	case "zypper":
-		script += zypperScript
-	default:
-		return fmt.Errorf("%s: package manager %q is not known", title, p.Manager)
-	}
-	limit := orDefault(p.Timeout, 15*time.Minute)
-	end := time.Now().Add(limit)
-	for {
-		_, err := c.shellWithMercy(ctx, title, script, time.Until(end).Round(time.Second), managerMercy)
-		var failed *CommandError
-		if err == nil || !errors.As(err, &failed) || !lockHeld.MatchString(failed.Stderr) || time.Until(end) < 10*time.Second {
-			return err
-		}
-		select {
-		case <-time.After(5 * time.Second):
-		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", title, context.Cause(ctx))
+	for _, n := range p.Remove {
+		if strings.ContainsAny(n, "=/~^") {
+			return "", fmt.Errorf("%q is not the bare name of a package to remove", n)
 		}
 	}
+	managers := map[string]string{"apt": aptScript, "dnf": dnfScript, "yum": yumScript, "zypper": zypperScript}
+	own, known := managers[p.Manager]
+	switch {
+	case !known:
+		return "", fmt.Errorf("package manager %q is not known", p.Manager)
+	case p.Release != "" && (p.Manager == "dnf" || p.Manager == "yum"):
+		return "", fmt.Errorf("%s knows no release to take packages from", p.Manager)
+	}
+	vars := fmt.Sprintf("names='%s' gone='%s' release='%s' limit=%d\nreplaces=%s refresh=%s downgrade=%s held=%s download=%s\n",
+		strings.Join(p.Names, " "), strings.Join(p.Remove, " "), p.Release, seconds(p.limit()),
+		flag(p.Replaces), flag(p.Refresh), flag(p.Downgrade), flag(p.Held), flag(p.DownloadOnly))
+	return vars + packageScript + own, nil
 }

@@ -18,7 +18,10 @@ const rebootScript = `if command -v systemctl >/dev/null 2>&1; then systemctl re
 // reboot restarts the host and comes back to it: done is when it answers with
 // another boot id, not when it first answers, for the old sshd goes on for a
 // while. The connection is the same Conn afterwards.
-func (c *Conn) reboot(ctx context.Context, title string, r *Reboot) error {
+func (c *Conn) reboot(ctx context.Context, title string, r *Reboot, said func(string)) error {
+	if r.Refused != "" {
+		return fmt.Errorf("%s: not allowed (%s)", title, r.Refused)
+	}
 	limit := orDefault(r.Timeout, 15*time.Minute)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errRebootTimeout)
 	defer cancel()
@@ -27,13 +30,18 @@ func (c *Conn) reboot(ctx context.Context, title string, r *Reboot) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.shell(ctx, title, rebootScript, time.Minute)
+	j := newJob(title, time.Minute, said)
+	if err = c.launch(ctx, j, rebootScript, stepMercy); err == nil {
+		if err = c.followOnce(ctx, j, time.Minute); err == nil {
+			err = j.err()
+		}
+	}
 	var failed *CommandError
 	if errors.As(err, &failed) && failed.Exit > 0 && !strings.Contains(failed.Stderr, "Connection reset") &&
 		!strings.Contains(failed.Stderr, "Transport endpoint") {
 		return err
 	}
-	if err != nil && ctx.Err() != nil || stageIs(err, SudoStage) {
+	if err != nil && (ctx.Err() != nil || stageIs(err, SudoStage)) {
 		return err
 	}
 	// Else the host went down under the command, which is what was asked for.
@@ -47,7 +55,7 @@ func (c *Conn) reboot(ctx context.Context, title string, r *Reboot) error {
 		if err != nil && ctx.Err() == nil {
 			last = err
 		}
-		if stageIs(err, HostKey) {
+		if stageIs(err, HostKey) || errors.Is(err, errClosed) {
 			err = backoff.Permanent(err)
 		}
 		return struct{}{}, err
@@ -58,6 +66,20 @@ func (c *Conn) reboot(ctx context.Context, title string, r *Reboot) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", title, err)
 	}
+	return c.lockAnew(ctx, title)
+}
+
+// lockAnew takes the lock that went with the connection.
+func (c *Conn) lockAnew(ctx context.Context, title string) error {
+	c.mu.Lock()
+	l := c.lock
+	c.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	if err := l.again(ctx, ""); err != nil {
+		return fmt.Errorf("%s: the host is back, and not ours any more: %w", title, err)
+	}
 	return nil
 }
 
@@ -65,13 +87,10 @@ var errRebootTimeout = errors.New("the host was not back in time")
 
 // comeBack connects anew and looks whether this is another boot.
 func (c *Conn) comeBack(ctx context.Context, title, before string) error {
-	l, err := c.dialer.connect(ctx, c.route)
-	if err != nil {
+	if err := c.renew(ctx); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	c.link = l
-	c.mu.Unlock()
+	l := c.current()
 	// A host that is going down may not answer any more.
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

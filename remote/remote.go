@@ -62,6 +62,7 @@ type Dialer struct {
 	keys       map[string]*keyFile // by path
 	ring       keyring
 	hops       hops
+	beats      time.Duration // 0: beatEvery; shorter in tests
 }
 
 // A Stage is a part of the way to a host's answer.
@@ -111,9 +112,12 @@ type Conn struct {
 	route  route
 
 	mu     sync.Mutex
-	link   *link // another one after a reboot
+	link   *link // another one after a reboot, and after a loss
 	way    elevation
 	noSFTP bool // the host's sftp-server was tried in vain
 
-	noTimeout bool // the host's timeout was tried in vain
+	noTimeout  bool // the host's timeout was tried in vain
+	oneSession bool // the host allows one session at a time (MaxSessions 1)
+	lock       *Lock
+	closed     bool
 }

@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -13,10 +12,21 @@ import (
 	"github.com/pkg/sftp"
 )
 
+// A content is what a file is to hold. begin reads it from its start: a second
+// way to the host begins anew.
+type content struct {
+	size  int64
+	begin func() (io.Reader, error)
+}
+
+func contentOf(s string) content {
+	return content{int64(len(s)), func() (io.Reader, error) { return strings.NewReader(s), nil }}
+}
+
 // upload makes a file that only root can read, by SFTP, or through a root
 // shell where that is off.
-func (c *Conn) upload(ctx context.Context, title, file string, content []byte) error {
-	limit := fileTimeout + time.Duration(len(content)>>16)*time.Second // at 64 KiB a second
+func (c *Conn) upload(ctx context.Context, title, file string, content content) error {
+	limit := fileTimeout + time.Duration(content.size>>16)*time.Second // at 64 KiB a second
 	if c.maySFTP() {
 		err := c.uploadSFTP(ctx, limit, file, content)
 		if err == nil || ctx.Err() != nil || c.current().lostCause() != nil {
@@ -44,7 +54,7 @@ func (c *Conn) maySFTP() bool {
 const sftpServers = "/usr/lib/openssh/sftp-server /usr/libexec/openssh/sftp-server /usr/lib/ssh/sftp-server " +
 	"/usr/libexec/sftp-server /usr/lib/sftp-server /usr/libexec/ssh/sftp-server"
 
-func (c *Conn) uploadSFTP(ctx context.Context, limit time.Duration, file string, content []byte) error {
+func (c *Conn) uploadSFTP(ctx context.Context, limit time.Duration, file string, content content) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	client, p, err := c.openSFTP(ctx, limit)
@@ -67,7 +77,11 @@ func (c *Conn) uploadSFTP(ctx context.Context, limit time.Duration, file string,
 			return err
 		}
 		defer func() { _ = f.Close() }()
-		if _, err := f.ReadFrom(bytes.NewReader(content)); err != nil {
+		r, err := content.begin()
+		if err != nil {
+			return err
+		}
+		if _, err := f.ReadFromWithConcurrency(r, 0); err != nil {
 			return err
 		}
 		return f.Close()
@@ -140,7 +154,7 @@ func (s *processStream) Read(b []byte) (int, error) {
 
 // uploadShell sends the content to a root shell's standard input. The shell
 // reads its one line byte by byte, so that the content is untouched.
-func (c *Conn) uploadShell(ctx context.Context, title string, limit time.Duration, file string, content []byte) error {
+func (c *Conn) uploadShell(ctx context.Context, title string, limit time.Duration, file string, content content) error {
 	word1, err := pathWord(file)
 	if err != nil {
 		return fmt.Errorf("%s: %w", title, err)
@@ -148,11 +162,21 @@ func (c *Conn) uploadShell(ctx context.Context, title string, limit time.Duratio
 	mark := word()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	p, err := c.beginLine(ctx, "umask 077; head -c "+strconv.Itoa(len(content))+" >"+word1+"; echo "+mark+" $?", content...)
+	from, err := content.begin()
+	if err != nil {
+		return fmt.Errorf("%s: %w", title, err)
+	}
+	p, err := c.beginLine(ctx, "umask 077; head -c "+strconv.FormatInt(content.size, 10)+" >"+word1+"; echo "+mark+" $?")
 	if err != nil {
 		return fmt.Errorf("%s: %w", title, err)
 	}
 	defer p.close()
+	go func() {
+		<-p.sent
+		if _, err := io.Copy(p.stdin, from); err == nil && !p.pty {
+			_ = p.stdin.Close()
+		}
+	}()
 	var r result
 	for {
 		e, err := p.next(ctx, nil)
