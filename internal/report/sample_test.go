@@ -135,7 +135,7 @@ func settled(command string) Result {
 }
 
 func fixed(f Finding) Finding {
-	f.State, f.Have = string(tasks.Fixed), f.Want
+	f.State, f.Have, f.Hint = string(tasks.Fixed), f.Want, ""
 	return f
 }
 
@@ -161,6 +161,64 @@ func apply() Result {
 	for i := 7; i <= 12; i++ {
 		hosts = append(hosts, host(fmt.Sprintf("gpu-%02d", i), "gpu", i, cpus(), mountOK()))
 	}
+	return sample("apply", hosts...)
+}
+
+// drivers are what apply leaves of hosts that are to have another driver: one is
+// done, one computes, one may not be rebooted, one was taken back, and at one
+// somebody else is at work.
+func drivers(command string) Result {
+	const why = "inventory.hcl:44"
+	planned := func() []Finding {
+		return []Finding{
+			From("driver", tasks.Finding{Subject: "gpus", State: tasks.OK, Have: "8 × H100 SXM5 80GB", Want: "a GPU", Why: why}),
+			From("driver", tasks.Finding{
+				Subject: "nvidia driver", State: tasks.Pending, Have: "470.256.02", Want: ">= 535.104, < 536 (535.261.03 from bookworm/non-free)", Why: why,
+				Steps: []remote.Step{
+					{Title: "download nvidia-kernel-dkms=535.261.03-1 and 11 more", Install: &remote.Packages{DownloadOnly: true}},
+					{Title: "no GPU processes", Run: &remote.Command{Guard: true}},
+					{Title: "stop nvidia-persistenced and unload nvidia", Run: &remote.Command{}, Disrupts: "no GPU can be used until the new driver is loaded"},
+					{Title: "install nvidia-kernel-dkms=535.261.03-1 and 11 more", Install: &remote.Packages{}},
+				},
+				Back:  []remote.Step{{Title: "install nvidia-kernel-dkms=470.256.02-2 and 11 more", Install: &remote.Packages{Downgrade: true}}},
+				After: []remote.Step{{Title: "kubectl uncordon gpu-01", Kubectl: &remote.Kubectl{}}},
+			}),
+			From("driver", tasks.Finding{Subject: "nvidia packages", State: tasks.Pending, Have: "470.256.02-2", Want: "535.261.03-1", Why: why, Hint: "comes with nvidia driver"}),
+			From("driver", tasks.Finding{Subject: "nvidia module loaded", State: tasks.Pending, Have: "470.256.02", Want: "535.261.03", Why: why,
+				Steps: []remote.Step{{Title: "reboot", Reboot: &remote.Reboot{}, Disrupts: "the machine restarts"}}}),
+		}
+	}
+	var hosts []Host
+	for i := 1; i <= 5; i++ {
+		hosts = append(hosts, host(fmt.Sprintf("gpu-%02d", i), "gpu", i, planned()...))
+	}
+	hosts[4].Hint = "bob@ctl runs install nvidia-kernel-dkms since 2026-03-01 05:58:12 (run 20260301T055800Z-0a1b2c)"
+	if command != "apply" {
+		return sample(command, hosts...)
+	}
+	pend := func(h *Host, i int, hint string, done int) {
+		h.Findings[i].Hint, h.Findings[i].Done = hint, done
+	}
+	fail := func(h *Host, i int, said string) {
+		h.Findings[i].State, h.Findings[i].Error, h.Findings[i].Hint = string(tasks.Failed), said, ""
+	}
+	for i := 1; i <= 3; i++ {
+		hosts[0].Findings[i] = fixed(hosts[0].Findings[i])
+	}
+	const busy = "GPU processes run: python3 (pid 4711, alice, pod train-7)\ntrainer (pid 4712, bob)"
+	pend(&hosts[1], 1, busy, 1)
+	for i := 2; i <= 3; i++ {
+		pend(&hosts[1], i, "not started: GPU processes run: python3 (pid 4711, alice, pod train-7)", 0)
+	}
+	hosts[2].Findings[1], hosts[2].Findings[2] = fixed(hosts[2].Findings[1]), fixed(hosts[2].Findings[2])
+	pend(&hosts[2], 3, "a reboot is needed and not allowed (inventory.hcl:12)", 0)
+	hosts[2].RebootPending = true
+	const back = "\nwent back; the host now has: 470.256.02"
+	fail(&hosts[3], 1, "it was done, and taken back with what failed"+back)
+	fail(&hosts[3], 2, "it was done, and taken back with what failed"+back+"-2")
+	fail(&hosts[3], 3, "load nvidia: exit status 1: modprobe: ERROR: could not insert 'nvidia': No such device\n"+
+		"NVRM: The NVIDIA GPU 0000:17:00.0 is not supported by the open driver"+back)
+	hosts[4].Hint = "not started: the host is locked: " + hosts[4].Hint + "\nto wait for that: --lock-wait 30m"
 	return sample("apply", hosts...)
 }
 

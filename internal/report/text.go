@@ -190,7 +190,7 @@ func (p *page) item(command string, it item, g group, o TextOptions, told map[st
 			told[it.key()] = hostList(g.names)
 		}
 		p.steps(it, g, o, hide)
-		if it.State == statePending || o.Verbose {
+		if it.State == statePending && !hide || o.Verbose {
 			p.others("afterwards: ", it.After)
 			p.others("should it fail, back: ", it.Back)
 		}
