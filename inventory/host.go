@@ -105,9 +105,10 @@ type Proxy struct {
 	HTTPSProxy     string
 	Username       string
 	Password       secret.Text
-	NoProxy        []string
-	CACertificates []string // PEM
-	Targets        []string // nil: the default set
+	NoProxy        []string       // as given
+	Direct         []Wish[string] // NO_PROXY whole: NoProxy, what the inventory knows to be inside, and what always is
+	CACertificates []string       // PEM
+	Targets        []string       // nil: the default set
 	Why            string
 }
 

@@ -67,6 +67,7 @@ func (l *loader) hosts(d *declarations, inv *Inventory) {
 	b.checkAddresses()
 	b.resolveBastions()
 	b.fillSquids()
+	b.fillNoProxy()
 	inv.Hosts = b.hosts
 }
 

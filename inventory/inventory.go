@@ -80,6 +80,8 @@ type loader struct {
 	root    *hcl.EvalContext
 	names   map[string][]string // what may follow var. and local.
 	profile profileSet
+	// noProxyAt is where the no_proxy of a proxy stands.
+	noProxyAt map[*Proxy]hcl.Range
 	// unparsed says that a file is missing from what was read, in part or as
 	// a whole.
 	unparsed bool
@@ -102,7 +104,7 @@ func newLoader(path string, o Options) *loader {
 	if info, err := os.Stat(path); err != nil || !info.IsDir() {
 		base = filepath.Dir(path)
 	}
-	l := &loader{options: o, now: o.Now(), base: base, files: map[string]*hcl.File{}, names: map[string][]string{}}
+	l := &loader{options: o, now: o.Now(), base: base, files: map[string]*hcl.File{}, names: map[string][]string{}, noProxyAt: map[*Proxy]hcl.Range{}}
 	l.mask, l.conceal = l.secrets.mask, l.secrets.conceal
 	l.root = &hcl.EvalContext{Functions: l.functions()}
 	return l

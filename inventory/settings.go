@@ -41,6 +41,11 @@ func (l *loader) settings(p *Profile, role string, levels []*level) *Settings {
 		if why, on := fold(proxySpec, la, &x); on {
 			x.Why, s.Proxy = why, &x
 			l.checkProxy(&x, la)
+			for _, layer := range la {
+				if at, ok := layer.attrs["no_proxy"]; ok {
+					l.noProxyAt[&x] = at.expr.Range()
+				}
+			}
 		}
 	}
 	if la := layersOf(levels, "squid"); len(la) > 0 {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/runai-prep/runai-prep/internal/secret"
@@ -20,16 +19,10 @@ type proxyWish struct {
 	certificates       []certificate
 }
 
-// alwaysDirect never goes through a proxy: the machine itself and what only
-// the cluster's own DNS knows.
-var alwaysDirect = []string{"localhost", "127.0.0.1", "::1", ".svc", ".cluster.local"}
-
 func wishOf(p *inventory.Proxy) proxyWish {
-	direct := slices.Clone(p.NoProxy)
-	for _, d := range alwaysDirect {
-		if !slices.Contains(direct, d) {
-			direct = append(direct, d)
-		}
+	var direct []string
+	for _, d := range p.Direct {
+		direct = append(direct, d.Value)
 	}
 	return proxyWish{
 		http:         p.HTTPProxy,
