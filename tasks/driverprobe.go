@@ -122,9 +122,8 @@ func versionTest(condition string) string {
 	}
 }
 
-// probeDriverTools are functions, and what kind of machine this is.
-const probeDriverTools = `quiet() { "$@" 2>/dev/null; }
-# older A B: do the numbers in A come before those in B? What is missing is 0.
+// versionTools compare versions number by number.
+const versionTools = `# older A B: do the numbers in A come before those in B? What is missing is 0.
 older() {
 	older_a=$1 older_b=$2
 	while [ -n "$older_a$older_b" ]; do
@@ -140,6 +139,10 @@ older() {
 	return 1
 }
 same() { if older "$1" "$2" || older "$2" "$1"; then return 1; fi; }
+`
+
+// probeDriverTools are functions, and what kind of machine this is.
+const probeDriverTools = versionTools + `quiet() { "$@" 2>/dev/null; }
 # line FILE: its first line, in $line.
 line() {
 	line=
@@ -459,8 +462,8 @@ if [ -z "$blacklist" ] && [ -r /proc/cmdline ]; then
 	case " $line " in *' nouveau.blacklist=1 '* | *'driver.blacklist=nouveau'* | *'modprobe.blacklist=nouveau'* | *'module_blacklist=nouveau'*) blacklist=/proc/cmdline ;; esac
 fi
 if [ -z "$blacklist" ] && [ "$gpus" != 0 ]; then
-	blacklist=$(quiet grep -lsE '^[[:space:]]*((blacklist|alias)[[:space:]]+nouveau|install[[:space:]]+nouveau[[:space:]]+/bin/(true|false))' \
-		/etc/modprobe.d/*.conf /run/modprobe.d/*.conf /lib/modprobe.d/*.conf)
+	blacklist=$(grep -lsE '^[[:space:]]*((blacklist|alias)[[:space:]]+nouveau|install[[:space:]]+nouveau[[:space:]]+/bin/(true|false))' \
+		/etc/modprobe.d/*.conf /run/modprobe.d/*.conf /lib/modprobe.d/*.conf 2>/dev/null)
 	blacklist=${blacklist%%"$nl"*}
 fi
 fresh=
@@ -475,9 +478,11 @@ if [ -n "$fresh" ]; then echo "!$fresh"; fi
 
 // probeDriverPackages asks the package database, and systemd of the units whose
 // files are there.
-const probeDriverPackages = `case $manager_name in
+const probeDriverPackages = `installed=
+case $manager_name in
 apt)
-	ran packages quiet dpkg-query -W -f '${db:Status-Abbrev}\t${Package}\t${Version}\t${Architecture}\n' '*nvidia*' 'libcuda*' 'libnvcuvid*' 'cuda-drivers*' cuda-keyring dkms 'linux-headers-*' 'linux-image-*'
+	installed=$(dpkg-query -W -f '${db:Status-Abbrev}\t${Package}\t${Version}\t${Architecture}\n' '*nvidia*' 'libcuda*' 'libnvcuvid*' 'cuda-drivers*' cuda-keyring dkms 'linux-headers-*' 'linux-image-*' 2>/dev/null)
+	database_exit=$?
 	for file in /var/lib/dpkg/updates/[0-9]*; do
 		if [ -e "$file" ]; then
 			echo '@interrupted'
@@ -486,10 +491,21 @@ apt)
 	done
 	;;
 zypper | dnf | yum)
-	ran packages rpm -qa --qf 'ii \t%{NAME}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{ARCH}\n' '*nvidia*' 'cuda-drivers*' dkms 'kernel-devel*' 'kernel-*-devel' 'kernel-headers' 'kernel-modules-extra*' 'libnvidia*'
+	installed=$(rpm -qa --qf 'ii \t%{NAME}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{ARCH}\n' '*nvidia*' 'cuda-drivers*' dkms 'kernel-devel*' 'kernel-*-devel' 'kernel-headers' 'kernel-modules-extra*' 'libnvidia*')
+	database_exit=$?
 	;;
+*) database_exit= ;;
 esac
-installed=$ran_out
+# What is only known of, as dpkg knows what others recommend, is of no interest.
+if [ -n "$database_exit" ]; then echo @packages; fi
+IFS=$nl
+set -f
+for line in $installed; do
+	case $line in un*) ;; *) printf '|%s\n' "$line" ;; esac
+done
+set +f
+IFS=' 	'$nl
+case $database_exit in '' | 0) ;; *) echo "!exit $database_exit" ;; esac
 persistenced= fabric=
 set --
 for unit in $units; do

@@ -6,7 +6,7 @@ package tasks
 // have in their caches, and apt's index is rebuilt in memory where there is none.
 const probeOffers = `holders() {
 	echo @holders
-	holders_all=$(ls -ln /proc/[0-9]*/fd/ 2>/dev/null | grep -E -e '^/proc/[0-9]+/fd/:' -e ' -> /dev/nvidia')
+	holders_all=$(ls -ln /proc/self/fd/ /proc/[0-9]*/fd/ 2>/dev/null | grep -E -e '^/proc/[0-9]+/fd/:' -e ' -> /dev/nvidia')
 	holders_pid= holders_seen=' '
 	IFS=$nl
 	set -f
@@ -68,7 +68,8 @@ offers() {
 		for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
 			if [ -e "$file" ]; then show "$file"; fi
 		done
-		set -- "linux-headers-$running" "linux-headers-$next"
+		set -- "linux-headers-$running"
+		if [ "$next" != "$running" ]; then set -- "$@" "linux-headers-$next"; fi
 		IFS=$nl
 		set -f
 		for line in $installed; do
@@ -82,7 +83,7 @@ offers() {
 		for line in $apt_names; do try="$try|$line"; done
 		offers_names=$(apt_cache pkgnames | grep -E "^(${try#?}|linux-(modules|objects|signatures)-nvidia-[0-9]+(-server)?(-open)?-($running|$next|generic))\$")
 		for line in $offers_names; do
-			case "$nl$*$nl" in *"$nl$line$nl"*) continue ;; esac
+			case "$nl$*$nl" in *"$nl$line$nl"*) continue ;; esac # "$*" is joined by the newline of IFS
 			set -- "$@" "$line"
 		done
 		set +f
