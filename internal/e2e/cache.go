@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -35,6 +36,8 @@ var (
 	nfsServerRecipe string
 	//go:embed recipes/image.sh
 	imageRecipe string
+	//go:embed recipes/boot.sh
+	bootRecipe string
 )
 
 // cacheDir is where built parts and the scratch folders of runs are kept.
@@ -129,7 +132,16 @@ var (
 
 // layer is what command changes on lower, the topmost first.
 func layer(name, command string, lower ...part) part {
-	return part{name: name, recipe: layerRecipe + command, lower: lower,
+	return layerWith(name, command, part{}, lower...)
+}
+
+// layerWith is a layer whose command finds a part at /mnt.
+func layerWith(name, command string, with part, lower ...part) part {
+	made := lower
+	if with.build != nil {
+		made = append(slices.Clone(lower), with)
+	}
+	return part{name: name, recipe: layerRecipe + command, lower: made,
 		build: func(ctx context.Context, l *Lab, out string) error {
 			mirror, err := debianMirror(ctx)
 			if err != nil {
@@ -139,7 +151,15 @@ func layer(name, command string, lower ...part) part {
 			if err != nil {
 				return err
 			}
-			return l.script(ctx, layerRecipe, out, dirs, mirror, suite, command)
+			args := []string{out, dirs, mirror, suite, command}
+			if with.build != nil {
+				folder, err := with.path(ctx, l)
+				if err != nil {
+					return err
+				}
+				args = append(args, folder)
+			}
+			return l.script(ctx, layerRecipe, args...)
 		}}
 }
 
@@ -205,7 +225,7 @@ func debianMirror(ctx context.Context) (string, error) {
 // script runs a recipe with sh in a mount namespace of its own, so that its
 // mounts end with it.
 func (l *Lab) script(ctx context.Context, text string, args ...string) error {
-	cmd := l.process(ctx, "build", append([]string{"unshare", "--mount", "--propagation", "private", "nice", "/bin/sh", "-c", text, "recipe"}, args...)...)
+	cmd := l.process(ctx, "build", append([]string{"unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", text, "recipe"}, args...)...)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Run(); err != nil {

@@ -114,18 +114,25 @@ func File(path, data string, mode fs.FileMode) Option {
 }
 
 func (l *Lab) host(ctx context.Context, name string, opts []Option) (*Machine, error) {
-	lower, err := base.path(ctx, l)
+	m, o, err := l.newMachine(ctx, name, opts)
 	if err != nil {
 		return nil, err
 	}
-	m, o, err := l.newMachine(ctx, name, opts)
+	parts := append(o.layers, base)
+	switch o.gpu {
+	case gpuFromNothing:
+		parts = append(o.layers, kernel, base)
+	case gpuWithTools:
+		parts = append(o.layers, tools, kernel, base)
+	}
+	lower, err := lowerdirs(ctx, l, parts...)
 	if err != nil {
 		return nil, err
 	}
 	if o.nfsServer {
 		return m, errors.New("NFSServer is for VMs: a host has no kernel of its own")
 	}
-	m.timeout = time.Minute
+	m.timeout, m.rebooted = time.Minute, nspawnRebooted
 	ns := l.name + "-" + name
 	disk := filepath.Join(m.dir, "disk")
 	m.Root = filepath.Join(m.dir, "root")

@@ -5,11 +5,9 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,9 +17,13 @@ import (
 	"time"
 )
 
-// rebooted is how systemd-nspawn exits (with --keep-unit) when its payload
-// asked for a reboot. QEMU reboots within the process.
-const rebooted = 133
+// How a supervisor exits when its machine asked for a reboot: systemd-nspawn
+// (with --keep-unit) with 133. QEMU (with -no-reboot) says the same of power off,
+// so a VM that turns itself off unasked is booted again.
+const (
+	nspawnRebooted = 133
+	qemuRebooted   = 0
+)
 
 // Machine is one host: see [Lab.Host] and [Lab.VM].
 type Machine struct {
@@ -29,14 +31,16 @@ type Machine struct {
 	IP   string // its address on the bridge; sshd is on port 22
 	Root string // its root file system as seen from here; empty for a VM
 
-	lab     *Lab
-	dir     string // everything of this machine on disk
-	link    string // its interface on the bridge
-	mac     string
-	console string // log file of console and supervisor
-	command []string
-	timeout time.Duration // of a boot
-	release func()        // undoes what booting it needed: mounts, namespaces, links
+	lab      *Lab
+	dir      string // everything of this machine on disk
+	link     string // its interface on the bridge
+	mac      string
+	console  string // log file of console and supervisor
+	command  []string
+	prepare  func(ctx context.Context) error // before each boot; may be nil
+	timeout  time.Duration                   // of a boot
+	rebooted int
+	release  func() // undoes what booting it needed: mounts, namespaces, links
 
 	mu   sync.Mutex
 	stay bool          // down, whatever the exit status says
@@ -50,6 +54,8 @@ type options struct {
 	memory    string // MemTotal in kB
 	disk      string
 	nfsServer bool
+	gpu       gpuStart
+	layers    []part // of a host, over the base
 	setup     []func(root string) error
 	files     map[string]file // what makes the machine itself, by absolute path
 }
@@ -129,7 +135,9 @@ func (l *Lab) newMachine(ctx context.Context, name string, opts []Option) (*Mach
 		"/etc/apt/keyrings/e2e.asc": string(aptKey),
 		"/etc/apt/sources.list":     "deb [signed-by=/etc/apt/keyrings/e2e.asc] http://" + Controller + "/ ./\n",
 	} {
-		o.files[path] = file{data: data, mode: 0o644}
+		if _, set := o.files[path]; !set {
+			o.files[path] = file{data: data, mode: 0o644}
+		}
 	}
 	return m, o, nil
 }
@@ -164,12 +172,17 @@ func (m *Machine) supervise(log *os.File) {
 	defer func() { _ = log.Close() }()
 	for {
 		// Not the test's context: stop ends it, and looks at who is left.
+		if m.prepare != nil {
+			if err := m.prepare(context.Background()); err != nil {
+				fmt.Fprintf(log, "\ne2e: %v\n", err)
+				return
+			}
+		}
 		cmd := m.lab.process(context.Background(), m.Name, m.command...)
 		cmd.Stdout, cmd.Stderr = log, log
 		err := cmd.Run()
 		fmt.Fprintf(log, "\ne2e: %s: %v\n", m.command[0], err)
-		var exit *exec.ExitError
-		again := errors.As(err, &exit) && exit.ExitCode() == rebooted
+		again := cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == m.rebooted
 		m.mu.Lock()
 		stay := m.stay
 		m.mu.Unlock()

@@ -75,7 +75,7 @@ func missingForVMs() string {
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		return "an emulated machine on the bridge needs /dev/net/tun"
 	}
-	return missingPrograms("qemu-system-x86_64", "qemu-system-x86", "mke2fs", "e2fsprogs")
+	return missingPrograms("qemu-system-x86_64", "qemu-system-x86", "mke2fs", "e2fsprogs", "debugfs", "e2fsprogs")
 }
 
 // missingPrograms takes pairs of a program and the Debian package that has it.

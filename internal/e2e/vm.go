@@ -26,7 +26,8 @@ func NFSServer() Option {
 }
 
 // VM boots Debian with its own kernel in an emulated CPU, on the same bridge
-// as the hosts, and returns when its sshd answers. It calls [RequireVM] and is
+// as the hosts, and returns when its sshd answers. Each boot takes the newest kernel
+// on its disk and that kernel's initramfs, as they are then. It calls [RequireVM] and is
 // removed when t ends.
 func (l *Lab) VM(t testing.TB, name string, opts ...Option) *Machine {
 	t.Helper()
@@ -49,12 +50,19 @@ func (l *Lab) vm(ctx context.Context, name string, opts []Option) (*Machine, err
 	if o.disk != "" || o.setup != nil {
 		return m, errors.New("Disk and Setup are for hosts")
 	}
-	m.timeout = 6 * time.Minute // a busy machine emulates slowly
+	m.timeout, m.rebooted = 6*time.Minute, qemuRebooted // a busy machine emulates slowly
 	m.release = func() { _ = run(context.Background(), "ip", "-n", l.name, "link", "del", m.link) }
 
 	img := plainImage
-	if o.nfsServer {
+	switch {
+	case o.nfsServer:
 		img = nfsImage
+	case o.gpu == gpuFromNothing:
+		img = gpuBareImage
+	case o.gpu == gpuWithTools:
+		img = gpuToolsImage
+	case o.gpu == gpuWith535:
+		img = gpu535Image
 	}
 	image, err := img.path(ctx, l)
 	if err != nil {
@@ -87,13 +95,14 @@ func (l *Lab) vm(ctx context.Context, name string, opts []Option) (*Machine, err
 	m.command = []string{"ip", "netns", "exec", l.name, "qemu-system-x86_64", "-name", name,
 		"-machine", "q35,usb=off", "-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max", "-smp", "2", "-m", memory,
 		"-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-monitor", "none",
-		"-kernel", filepath.Join(image, "vmlinuz"), "-initrd", filepath.Join(image, "initrd"),
+		"-no-reboot", "-kernel", filepath.Join(m.dir, "vmlinuz"), "-initrd", filepath.Join(m.dir, "initrd"),
 		"-append", "root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 mitigations=off tsc=reliable audit=0 systemd.show_status=0" +
 			" systemd.hostname=" + name + " systemd.machine_id=" + id,
 		"-drive", "file=" + disk + ",if=none,id=d0,format=raw,cache=unsafe", "-device", "virtio-blk-pci,drive=d0",
 		"-drive", "file=" + seedPath + ",if=none,id=d1,format=raw,readonly=on", "-device", "virtio-blk-pci,drive=d1",
 		"-netdev", "tap,id=n0,ifname=" + m.link + ",script=no,downscript=no", "-device", "virtio-net-pci,netdev=n0,mac=" + m.mac,
 		"-device", "virtio-rng-pci"}
+	m.prepare = func(ctx context.Context) error { return l.script(ctx, bootRecipe, disk, m.dir) }
 	return m, m.boot(ctx)
 }
 
