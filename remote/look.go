@@ -20,7 +20,7 @@ type Probe struct {
 	Script  string
 	Timeout time.Duration // 0: ten seconds
 	// Endpoints are what a shell cannot look at well: they are tried through
-	// the connection, beside the exec.
+	// the connection, after the exec.
 	Endpoints []Endpoint
 }
 
@@ -51,16 +51,6 @@ func (c *Conn) Look(ctx context.Context, prelude string, probes []Probe) ([]Sect
 		sections[i].Name = p.Name
 		endpoints = append(endpoints, p.Endpoints...)
 	}
-	if len(endpoints) > 0 {
-		reached := make(chan []Reached, 1)
-		go func() { reached <- c.reach(ctx, endpoints) }()
-		defer func() {
-			found := <-reached
-			for i, p := range probes {
-				sections[i].Reached, found = reachedText(found[:len(p.Endpoints)]), found[len(p.Endpoints):]
-			}
-		}()
-	}
 	room := maxLook
 	for next := 0; next < len(probes); {
 		done, err := c.lookFrom(ctx, prelude, probes, sections, next, &room)
@@ -82,6 +72,12 @@ func (c *Conn) Look(ctx context.Context, prelude string, probes []Probe) ([]Sect
 			}
 		}
 		break
+	}
+	if len(endpoints) > 0 {
+		found := c.reach(ctx, endpoints)
+		for i, p := range probes {
+			sections[i].Reached, found = reachedText(found[:len(p.Endpoints)]), found[len(p.Endpoints):]
+		}
 	}
 	return sections, nil
 }

@@ -32,8 +32,8 @@ const (
 	whyLimit     = 2 * time.Second
 )
 
-// An Endpoint is a server that a host must reach over TLS, and the way that the
-// host's programs take to it.
+// An Endpoint is a server that a host must reach, and the way that the host's
+// programs take to it.
 type Endpoint struct {
 	Host string
 	Port int
@@ -42,6 +42,9 @@ type Endpoint struct {
 	// Registry: it is an image registry, and is asked for /v2/ as container
 	// runtimes do, and then for where its tokens come from.
 	Registry bool
+	// Plain: whoever listens there does not speak TLS, as an NFS server; that it
+	// listens is all that is asked.
+	Plain bool
 	// Roots are certificates, in PEM, that are trusted beside the controller's.
 	Roots []string
 }
@@ -62,6 +65,7 @@ type Barrier string
 
 // The barriers, in the order in which they are met.
 const (
+	Lost       Barrier = "connection"  // the connection to the host was lost
 	Forbidden  Barrier = "forwarding"  // the host's sshd forwards nothing, and the host has no tool either
 	NoName     Barrier = "dns"         // no address for the name
 	Refused    Barrier = "refused"     // nobody listens there
@@ -93,28 +97,20 @@ const bySSH = "the SSH connection"
 // connection is asked to forward, so that the host's resolver, routes, firewall
 // and proxy are met, and TLS is spoken here, so that the host needs no tool.
 //
-// A connection of its own is used: sshd resolves names one after the other, and
-// a dead name server must not keep the look from being answered.
+// It comes after the look, not beside it: sshd resolves names one after the
+// other, and answers nothing else meanwhile, which with a dead name server
+// takes longer than a probe may.
 func (c *Conn) reach(ctx context.Context, endpoints []Endpoint) []Reached {
-	outer := ctx
-	ctx, cancel := context.WithTimeout(ctx, forwardLimit)
-	defer cancel()
 	found := make([]Reached, len(endpoints))
-	spare, err := c.again(ctx)
-	if err != nil {
-		for i, e := range endpoints {
-			found[i] = Reached{Endpoint: e.address(), By: bySSH, Barrier: Forbidden, Said: Safe(err.Error())}
-		}
-		return found
-	}
-	defer func() { _ = spare.Close() }()
+	inTime, cancel := context.WithTimeout(ctx, forwardLimit)
+	defer cancel()
 	var all sync.WaitGroup
 	for i, e := range endpoints {
-		all.Go(func() { found[i] = spare.reachOne(ctx, e) })
+		all.Go(func() { found[i] = c.reachOne(inTime, e) })
 	}
 	all.Wait()
-	c.reachByTools(outer, endpoints, found)
-	c.explainSilence(outer, found)
+	c.reachByTools(ctx, endpoints, found)
+	c.explainSilence(ctx, found)
 	return found
 }
 
@@ -125,6 +121,10 @@ func (c *Conn) reachOne(ctx context.Context, e Endpoint) Reached {
 		r.Through, to = e.Proxy.address(), e.Proxy.address()
 	}
 	conn, err := c.client().DialContext(ctx, "tcp", to)
+	if lost := c.current().lostCause(); err != nil && lost != nil {
+		r.Barrier, r.Said = Lost, Safe(lost.Error())
+		return r
+	}
 	if err != nil {
 		r.Barrier, r.Said = barrierOf(ctx, err)
 		r.Proxy = e.Proxy != nil && r.Barrier != Forbidden
@@ -149,6 +149,9 @@ func (c *Conn) reachOne(ctx context.Context, e Endpoint) Reached {
 			r.Barrier, r.Status, r.Said = ByProxy, status, said
 			return r
 		}
+	}
+	if e.Plain {
+		return r
 	}
 	secured, issuer, err := handshake(ctx, conn, e)
 	r.Issuer = issuer

@@ -172,6 +172,8 @@ func TestReach(t *testing.T) {
 		endpoint("private.test", 443, &login, true),
 		endpoint("odd.test", 443, proxy, true),
 		endpoint("registry.test", 443, &HTTPProxy{Host: "127.0.0.1", Port: freePort(t)}, true),
+		{Host: "registry.test", Port: silent(t), Plain: true},
+		{Host: "registry.test", Port: freePort(t), Plain: true},
 	}
 	type seen struct {
 		barrier Barrier
@@ -194,6 +196,8 @@ func TestReach(t *testing.T) {
 		{"", false, 401, "Corp CA", "auth.test:443"},
 		{NotTrusted, false, 0, "Blue Box TLS inspection", ""},
 		{Refused, true, 0, "", ""},
+		{},
+		{barrier: Refused},
 	}
 	// What the host's tools can tell is less: openssl knows no HTTP and is not
 	// given a password, bash knows no TLS and no proxy.
@@ -255,8 +259,11 @@ func TestReach(t *testing.T) {
 				var r Reached
 				must(t, json.Unmarshal([]byte(line), &r))
 				w, by := want[i], way
-				if w.barrier == Forbidden {
+				switch {
+				case w.barrier == Forbidden:
 					by = bySSH
+				case endpoints[i].Plain && way != bySSH:
+					by = "bash on the host"
 				}
 				if got := (seen{r.Barrier, r.Proxy, r.Status, r.Issuer, r.Tokens}); got != w || r.By != by || r.Endpoint != endpoints[i].address() {
 					t.Errorf("%s\ngot  %+v\nwant %+v", line, got, w)

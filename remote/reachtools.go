@@ -36,7 +36,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 try() {
 	try_proxy=
 	if [ -n "$5" ]; then try_proxy="proxy = \"http://$5\"$nl"; fi
-	if has curl; then
+	if [ "$4" != - ] && has curl; then
 		try_tool=curl
 		try_out=$(printf '%s' "$try_proxy$6" | curl -q -K - -sS -m 5 -o /dev/null -w "${nl}HTTP %{http_code} %{http_connect}$nl" "https://$2:$3$4" 2>&1)
 		try_exit=$?
@@ -49,7 +49,7 @@ try() {
 			esac
 			;;
 		esac
-	elif [ -z "$6" ] && has openssl && has timeout; then
+	elif [ "$4" != - ] && [ -z "$6" ] && has openssl && has timeout; then
 		try_tool=openssl
 		try_out=$(timeout 5 openssl s_client -connect "$2:$3" -servername "$2" -verify_hostname "$2" -verify_return_error ${5:+-proxy "$5"} </dev/null 2>&1)
 		try_exit=$?
@@ -77,8 +77,11 @@ func (c *Conn) reachByTools(ctx context.Context, endpoints []Endpoint, found []R
 		}
 		tried = true
 		path, proxy, config := "/", "", ""
-		if e.Registry {
+		switch {
+		case e.Registry:
 			path = "/v2/"
+		case e.Plain:
+			path = "-"
 		}
 		if e.Proxy != nil {
 			proxy = e.Proxy.address()
@@ -191,6 +194,9 @@ func toolSaid(e Endpoint, was Reached, tool string, exit int, words string) Reac
 		return said(NotTrusted)
 	case "bash":
 		switch b := barrierIn(words); {
+		case exit == 0 && e.Plain:
+			r.Said = ""
+			return r
 		case exit == 0:
 			r.Said = "TCP alone was tried: the host has neither curl nor openssl"
 			return r
@@ -242,7 +248,15 @@ func (c *Conn) explainSilence(ctx context.Context, found []Reached) {
 		return
 	}
 	script.WriteString("wait\n")
-	out, err := c.shell(ctx, "resolve names", script.String(), whyLimit)
+	// This connection may be the one that waits for the name server.
+	ctx, cancel := context.WithTimeout(ctx, 2*whyLimit)
+	defer cancel()
+	spare, err := c.again(ctx)
+	if err != nil {
+		return
+	}
+	defer func() { _ = spare.Close() }()
+	out, err := spare.shell(ctx, "resolve names", script.String(), whyLimit)
 	if err != nil {
 		return
 	}
