@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -172,10 +173,10 @@ func checkFindings(t *testing.T, found []Finding) {
 			t.Errorf("two findings are about %s", f.Subject)
 		}
 		seen[f.Subject] = true
-		if pending := f.State == Pending; pending != (len(f.Steps) > 0) {
+		if pending := f.State == Pending; !pending && len(f.Steps) > 0 || pending && len(f.Steps) == 0 && !strings.HasPrefix(f.Hint, "comes with ") {
 			t.Errorf("%s is %s and has %d steps", f.Subject, f.State, len(f.Steps))
 		}
-		for _, s := range f.Steps {
+		for _, s := range slices.Concat(f.Steps, f.Back, f.After) {
 			if holdsCredentials(s.Title) || s.Run != nil && masked(s.Run.Script) != s.Run.Script || s.Write != nil && masked(s.Write.Data) != s.Write.Data {
 				t.Errorf("step %q shows credentials", s.Title)
 			}
@@ -200,24 +201,60 @@ func showFindings(found []Finding) string {
 		if f.Hint != "" {
 			fmt.Fprintf(&b, "  hint: %s\n", f.Hint)
 		}
-		for _, s := range f.Steps {
-			fmt.Fprintf(&b, "  step: %s\n", s.Title)
-			if s.Disrupts != "" {
-				fmt.Fprintf(&b, "    disrupts: %s\n", s.Disrupts)
-			}
-			switch {
-			case s.Run != nil:
-				show(&b, "$ ", s.Run.Script)
-			case s.Write != nil:
-				showFile(&b, s.Write)
-			case s.Remove != nil && s.Remove.Old != nil:
-				show(&b, "- ", *s.Remove.Old)
-			case s.Install != nil:
-				show(&b, "$ ", s.Install.Manager+": "+strings.Join(s.Install.Names, " "))
-			}
-		}
+		showSteps(&b, "step", f.Steps)
+		showSteps(&b, "back", f.Back)
+		showSteps(&b, "after", f.After)
 	}
 	return b.String()
+}
+
+func showSteps(b *strings.Builder, kind string, steps []remote.Step) {
+	for _, s := range steps {
+		fmt.Fprintf(b, "  %s: %s\n", kind, s.Title)
+		if s.Disrupts != "" {
+			fmt.Fprintf(b, "    disrupts: %s\n", s.Disrupts)
+		}
+		switch {
+		case s.Run != nil:
+			if s.Run.Guard {
+				b.WriteString("    guard\n")
+			}
+			if s.Run.Detached {
+				b.WriteString("    detached\n")
+			}
+			show(b, "$ ", s.Run.Script)
+		case s.Write != nil:
+			showFile(b, s.Write)
+		case s.Remove != nil && s.Remove.Old != nil:
+			show(b, "- ", *s.Remove.Old)
+		case s.Install != nil:
+			showPackages(b, s.Install)
+		case s.Upload != nil:
+			fmt.Fprintf(b, "    %s to %s, mode %04o, sha256 %s\n", filepath.Base(s.Upload.From), s.Upload.Path, s.Upload.Mode, s.Upload.SHA256)
+		case s.Reboot != nil && s.Reboot.Refused != "":
+			fmt.Fprintf(b, "    refused by %s\n", s.Reboot.Refused)
+		}
+	}
+}
+
+func showPackages(b *strings.Builder, p *remote.Packages) {
+	fmt.Fprintf(b, "    $ %s: %s\n", p.Manager, strings.Join(p.Names, " "))
+	if len(p.Remove) > 0 {
+		fmt.Fprintf(b, "    remove: %s\n", strings.Join(p.Remove, " "))
+	}
+	var how []string
+	for word, is := range map[string]bool{
+		"download only": p.DownloadOnly, "downgrade": p.Downgrade, "held": p.Held, "refresh": p.Refresh,
+		"replaces": p.Replaces, "release " + p.Release: p.Release != "",
+	} {
+		if is {
+			how = append(how, word)
+		}
+	}
+	slices.Sort(how)
+	if how != nil {
+		fmt.Fprintf(b, "    %s\n", strings.Join(how, ", "))
+	}
 }
 
 func show(b *strings.Builder, prefix, text string) {

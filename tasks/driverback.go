@@ -1,0 +1,197 @@
+package tasks
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/runai-prep/runai-prep/remote"
+)
+
+// formerPackages are the installed ones that have the version of the driver
+// that is going to be replaced.
+func (p *driverPlan) formerPackages() []driverPackage {
+	return slices.DeleteFunc(slices.Clone(p.f.Packages), func(i driverPackage) bool {
+		return i.Broken || driverVersion(i.Version) != p.has.version
+	})
+}
+
+// goingBack are the steps to the driver that was there before; nil: it is not
+// wished, or not possible, for the repositories must still have all of it.
+func (p *driverPlan) goingBack() []remote.Step {
+	if !p.w.Rollback || !p.installing() || p.to.runfile || p.has.version == "" || p.f.Runfile != "" || len(p.has.broken) > 0 {
+		return nil
+	}
+	former := p.formerPackages()
+	back := remote.Packages{Replaces: true, Downgrade: true, Held: true, Timeout: installLimit}
+	key := false
+	for _, i := range former {
+		if !slices.ContainsFunc(p.f.Offers, func(o driverOffer) bool { return o.Name == i.Name && o.Version == i.Version }) {
+			return nil
+		}
+		key = key || kernelPackage.MatchString(i.Name) || p.has.prebuilt
+		switch p.f.Manager {
+		case "dnf", "yum":
+			back.Names = append(back.Names, i.Name+"-"+p.has.version)
+		default:
+			back.Names = append(back.Names, i.Name+"="+i.Version)
+		}
+	}
+	if !key {
+		return nil
+	}
+	for _, name := range p.to.bare {
+		if !p.installed(name) && (kernelPackage.MatchString(name) || branchNamed.MatchString(name)) {
+			back.Remove = append(back.Remove, name)
+		}
+	}
+	var steps []remote.Step
+	if p.f.Manager == "apt" {
+		steps = append(steps, remote.Step{Title: "write " + pinPath, Write: &remote.File{Path: pinPath, Mode: 0o644, Data: pinContent(p.has.version), Ours: true, Old: p.pinned()}})
+	}
+	if p.to.module != "" {
+		if stream := p.enabledStream(); stream != "" {
+			steps = append(steps, remote.Step{Title: "dnf module enable nvidia-driver:" + stream, Run: &remote.Command{
+				Script:  "dnf -y -q module reset nvidia-driver && dnf -y -q module enable " + quote("nvidia-driver:"+stream),
+				Timeout: 10 * time.Minute, Detached: true,
+			}})
+		}
+	}
+	steps = append(steps, p.install(back))
+	for _, k := range p.f.Kernels {
+		if k.Module != "" {
+			steps = append(steps, moduleStep(k.Release, p.has.version, p.has.dkms))
+		}
+	}
+	if len(p.f.GPUs) > 0 && p.f.Loaded.Version != "" {
+		steps = append(steps, reloadStep(p.has.version, p.running()))
+	}
+	return steps
+}
+
+func (p *driverPlan) enabledStream() string {
+	for _, s := range p.f.Sources.Streams {
+		if name, ok := strings.CutSuffix(s, "[e]"); ok {
+			return name
+		}
+	}
+	return ""
+}
+
+// reloadStep makes a version the loaded one, whichever is loaded when it runs:
+// on the way back that is the new one, none, or still the old one.
+func reloadStep(v string, services []string) remote.Step {
+	restart := ""
+	if len(services) > 0 {
+		restart = "systemctl start --" + unitWords(services) + "\n"
+	}
+	load := loadStep(v)
+	load.Title = "load nvidia " + v + " again"
+	load.Run.Script = `case " $(cat /proc/driver/nvidia/version 2>/dev/null) " in
+*` + quote(" "+v+" ") + `*) ;;
+*)
+	for module in nvidia_drm nvidia_modeset nvidia_uvm nvidia_peermem nvidia; do
+		[ ! -d "/sys/module/$module" ] || rmmod "$module" || exit 1
+	done
+	;;
+esac
+` + load.Run.Script + restart
+	load.Disrupts = "no GPU can be used meanwhile"
+	return load
+}
+
+func holdEntry(name string) entry { return entry{"hold", "/", name} }
+
+func fileEntry(path, content string) entry {
+	return entry{"file", path, fmt.Sprintf("%x", sha256.Sum256([]byte(content)))}
+}
+
+// isThere reports whether something of the ledger is still on the host. A file
+// that was not looked at is taken to be as it was.
+func (f *driverFacts) isThere(e entry) bool {
+	switch e.kind {
+	case "hold":
+		return slices.ContainsFunc(f.Packages, func(i driverPackage) bool { return i.Name == e.text && i.Held })
+	case "file":
+		now, shown := f.files[e.path]
+		return !shown || now.Presence == Present && fileEntry(e.path, now.content) == e
+	}
+	return true
+}
+
+// hold keeps everybody's upgrades away from the driver's packages, or ends
+// that where it is no longer wished. What somebody else holds stays held.
+func (p *driverPlan) hold(c *change, wish bool) {
+	names := p.holdNames()
+	var change []string
+	for _, name := range names {
+		e := holdEntry(name)
+		held := slices.ContainsFunc(p.f.Packages, func(i driverPackage) bool { return i.Name == name && i.Held })
+		// dnf and yum lock a version, so a new one is locked anew.
+		anew := p.installing() && (p.f.Manager == "dnf" || p.f.Manager == "yum")
+		switch {
+		case wish && (!held || anew):
+			change = append(change, name)
+			c.adds = append(c.adds, e)
+		case !wish && held && p.f.ledger.has(e):
+			change = append(change, name)
+			c.drops = append(c.drops, e)
+		}
+	}
+	if change == nil {
+		return
+	}
+	if c.State == OK {
+		c.State = Pending
+		if !wish {
+			c.Want += ", not held"
+		}
+	}
+	c.Steps = append(c.Steps, holdStep(p.f.Manager, change, wish))
+}
+
+// holdNames are the packages that pull all others of the driver along.
+func (p *driverPlan) holdNames() []string {
+	var names []string
+	if p.installing() && !p.to.runfile {
+		set := p.to.set(p.to.open)
+		for _, name := range p.to.bare {
+			if !slices.Contains(set.loose, name) {
+				names = append(names, name)
+			}
+		}
+		return names
+	}
+	for _, i := range p.has.names {
+		names = append(names, i.Name)
+	}
+	return names
+}
+
+func holdStep(manager string, names []string, hold bool) remote.Step {
+	var words strings.Builder
+	for _, n := range names {
+		words.WriteString(" " + quote(n))
+	}
+	title := "hold"
+	verb := map[string]string{"apt": "apt-mark hold", "zypper": "zypper --non-interactive addlock"}[manager]
+	if !hold {
+		title = "no longer hold"
+		verb = map[string]string{"apt": "apt-mark unhold", "zypper": "zypper --non-interactive removelock"}[manager]
+	}
+	script := verb + words.String()
+	if manager == "dnf" || manager == "yum" {
+		// Not every system comes with the plugin; what it has locked before is
+		// another version.
+		plugin := map[string]string{"dnf": "'dnf-command(versionlock)'", "yum": "yum-plugin-versionlock"}[manager]
+		script = fmt.Sprintf("%[1]s -q versionlock list >/dev/null 2>&1 || %[1]s -y -q install %[2]s || exit 1\n%[1]s -q versionlock delete%[3]s >/dev/null 2>&1\n", manager, plugin, words.String())
+		if hold {
+			script += manager + " -q versionlock add" + words.String()
+		} else {
+			script += "exit 0"
+		}
+	}
+	return remote.Step{Title: title + " " + strings.Join(names, ", "), Run: &remote.Command{Script: script, Timeout: 5 * time.Minute}}
+}

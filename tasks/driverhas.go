@@ -1,0 +1,363 @@
+package tasks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/go-version"
+)
+
+// An installedDriver is what the package manager and the file system have.
+type installedDriver struct {
+	version  string // of the user space, or else of the packages; empty: none
+	kernel   string // of the package with the module's source; empty: none, or the modules come built
+	user     string // of the packages of the user space
+	dkms     bool   // DKMS builds the modules
+	prebuilt bool   // they come built
+	broken   []string
+	names    []driverPackage // the packages that tell
+}
+
+func installedOf(f *driverFacts) installedDriver {
+	var has installedDriver
+	for _, i := range f.Packages {
+		v := driverVersion(i.Version)
+		switch {
+		case kernelPackage.MatchString(i.Name):
+			has.kernel = v
+			if strings.Contains(i.Name, "-kmp-") {
+				has.prebuilt = true
+			} else {
+				has.dkms = true
+			}
+		case userPackage.MatchString(i.Name):
+			has.user = v
+		case prebuilt.MatchString(i.Name):
+			has.prebuilt = true
+		default:
+			if i.Broken && (strings.Contains(i.Name, "nvidia") || strings.HasPrefix(i.Name, "libcuda")) {
+				has.broken = append(has.broken, i.Name)
+			}
+			continue
+		}
+		has.names = append(has.names, i)
+		if i.Broken {
+			has.broken = append(has.broken, i.Name)
+		}
+	}
+	has.version = f.UserSpace
+	if has.version == "" {
+		has.version = has.user
+	}
+	if has.version == "" {
+		has.version = has.kernel
+	}
+	return has
+}
+
+// describe is the driver in a few words.
+func (has installedDriver) describe(f *driverFacts) string {
+	if has.version == "" {
+		if f.Loaded.Version != "" {
+			return f.Loaded.Version + " loaded, and none installed"
+		}
+		return "none"
+	}
+	text := has.version
+	if f.Runfile != "" {
+		text += " by NVIDIA's installer"
+	}
+	switch {
+	case len(f.GPUs) == 0:
+	case f.Loaded.Version == "":
+		text += ", not loaded"
+	case f.Loaded.Version != has.version:
+		text += ", and " + f.Loaded.Version + " loaded"
+	}
+	return text
+}
+
+// list are the packages that tell, with their versions.
+func (has installedDriver) list() string {
+	if len(has.names) == 0 {
+		return "none"
+	}
+	var all []string
+	for _, i := range has.names {
+		text := i.Name + " " + i.Version
+		if i.Held {
+			text += " (held)"
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
+}
+
+// lacks is why what is installed is not what was wished; empty: it is.
+func (p *driverPlan) lacks() string {
+	has, f := p.has, p.f
+	switch {
+	case p.w.Source == "runfile" && f.Runfile == "" && has.version == "":
+		return "no driver is installed"
+	case p.w.Source == "runfile" && f.Runfile == "":
+		return "it comes from packages"
+	case p.w.Source != "runfile" && !p.w.verify && f.Runfile != "":
+		return "NVIDIA's own installer has put it here"
+	case has.version == "":
+		return "no driver is installed"
+	case len(has.broken) > 0:
+		return "half installed: " + strings.Join(has.broken, ", ")
+	case !p.w.within(has.version):
+		return "not " + p.w.text()
+	case f.Runfile != "":
+	case has.kernel == "" && !has.prebuilt && len(has.names) > 0:
+		return "the package with the kernel module is missing"
+	case f.UserSpace == "":
+		return "its libraries are missing"
+	case has.kernel != "" && has.kernel != has.version:
+		return "the package with the kernel module is " + has.kernel
+	case has.user != "" && has.user != has.version:
+		return "the package with the libraries is " + has.user
+	}
+	if why := p.wrongFlavor(); why != "" {
+		return why
+	}
+	if has.prebuilt && f.Runfile == "" && !has.dkms {
+		for _, k := range f.Kernels {
+			if k.Module == "" {
+				return "the module for " + k.Release + " is missing"
+			}
+		}
+	}
+	return ""
+}
+
+// wrongFlavor is why the kind of module is not the wished one, or not one that
+// drives the GPUs.
+func (p *driverPlan) wrongFlavor() string {
+	i := slices.IndexFunc(p.f.Kernels, func(k driverKernel) bool { return k.Module != "" && k.Running })
+	if i < 0 {
+		i = slices.IndexFunc(p.f.Kernels, func(k driverKernel) bool { return k.Module != "" })
+	}
+	if i < 0 {
+		return ""
+	}
+	open := p.f.Kernels[i].Open
+	switch {
+	case open && p.need.proprietary:
+		return "its modules are the open ones, and " + p.need.closedWhy
+	case !open && p.need.open:
+		return "its modules are the proprietary ones, and " + p.need.openWhy
+	case open && p.w.Flavor == "proprietary", !open && p.w.Flavor == "open":
+		return "its modules are the " + flavorName(open) + " ones"
+	}
+	return ""
+}
+
+// way is how the wished module gets loaded.
+func (p *driverPlan) way() route {
+	f := p.f
+	after := p.want()
+	switch {
+	case len(f.GPUs) == 0 || p.no != "" && p.reason != "":
+		return stay
+	case f.Loaded.Version == "" && f.Nouveau.Loaded && f.Nouveau.InUse:
+		return reboot
+	case f.Loaded.Version == "":
+		return load
+	case f.Loaded.Version == after && (p.reason == "" || p.wrongFlavor() == ""):
+		return stay
+	case p.heldBy() != "":
+		return reboot
+	}
+	return reload
+}
+
+// heldBy is what keeps the modules from being unloaded, beside services that
+// are stopped; empty: nothing that was seen.
+func (p *driverPlan) heldBy() string {
+	f := p.f
+	work := slices.DeleteFunc(slices.Clone(f.Processes), func(g gpuProcess) bool { return ownUnit(g.Unit) && g.Container == "" })
+	switch {
+	case len(work) > 0 && p.w.Busy == "drain" && !slices.ContainsFunc(work, func(g gpuProcess) bool { return !g.inPod() }):
+		return "pods on the GPUs, some of which no drain may end"
+	case len(work) > 0 && p.w.Busy != "wait":
+		return "processes on the GPUs"
+	case len(f.Loaded.Holders) > 0:
+		return "the modules " + strings.Join(f.Loaded.Holders, ", ")
+	case len(work) > 0: // they are waited for
+	case f.Loaded.RefCount > 0 && len(f.Processes) == 0 && len(p.running()) == 0:
+		return "something that no process shows, as a console does"
+	}
+	return ""
+}
+
+func (p *driverPlan) whyReboot() string {
+	if p.f.Loaded.Version == "" {
+		return "nouveau drives the console, and cannot be unloaded"
+	}
+	return p.f.Loaded.Version + " is held by " + p.heldBy()
+}
+
+// routeHint is what a person does who does it by hand.
+func (p *driverPlan) routeHint() string {
+	switch p.route {
+	case load:
+		return "modprobe nvidia"
+	case reload:
+		return "stop what uses the GPUs, unload the old modules and load the new, or reboot"
+	}
+	return "reboot: " + p.whyReboot()
+}
+
+func constraintOf(text string) version.Constraints {
+	c, _ := version.NewConstraint(text)
+	return c
+}
+
+func (p *driverPlan) kernelsText() string {
+	var all []string
+	for _, k := range p.f.Kernels {
+		all = append(all, k.Release)
+	}
+	return strings.Join(all, " and ")
+}
+
+// keyEnrolled: a module that DKMS has built and signed is loaded, so Secure
+// Boot has the key that it signs with.
+func (p *driverPlan) keyEnrolled() bool {
+	return p.f.Loaded.Version != "" && slices.ContainsFunc(p.f.Kernels, func(k driverKernel) bool {
+		return k.Running && k.Signed && k.DKMS != "" && k.Module == p.f.Loaded.Version
+	})
+}
+
+// secureBoot is said where it bears on what is done, or on what is loaded.
+func (p *driverPlan) secureBoot() change {
+	c := p.finding("secure boot", "off, or modules signed by a key that it knows")
+	switch {
+	case p.f.SecureBoot == "on":
+	case p.f.SecureBoot == "" && p.reason != "" && !p.w.verify:
+		c.State, c.Have, c.Hint = Unknown, "whether it is on cannot be told", "see what mokutil --sb-state says"
+		return c
+	default:
+		return change{}
+	}
+	why, hint := p.secureBootForbids()
+	switch {
+	case p.to != nil && why != "":
+		c.Have = "on, and " + why
+		c.unmet(hint)
+	case p.to != nil && p.to.signed:
+		c.Have = "on; the modules are signed by the distribution's key"
+	case p.keyEnrolled():
+		c.Have = "on; the key that DKMS signs with is enrolled"
+	case p.f.Loaded.Version != "":
+		c.Have = "on; the module is loaded"
+	default:
+		c.Have = "on"
+		for _, k := range p.f.Kernels {
+			if k.Running && k.Module != "" && !k.Signed {
+				c.Have = "on, and the module for " + k.Release + " is not signed"
+				c.unmet(mokHint(p.f.ID))
+			}
+		}
+	}
+	return c
+}
+
+func (p *driverPlan) secureBootForbids() (why, hint string) {
+	if p.f.SecureBoot != "on" || p.to == nil || p.to.signed || p.keyEnrolled() || len(p.f.GPUs) == 0 {
+		return "", ""
+	}
+	return "Secure Boot does not let modules in that are built here: the key they are signed with is not enrolled", mokHint(p.f.ID)
+}
+
+func mokHint(id string) string {
+	key := "/var/lib/dkms/mok.pub"
+	if id == "ubuntu" {
+		key = "/var/lib/shim-signed/mok/MOK.der"
+	}
+	return "enrol the key of DKMS at the console (mokutil --import " + key + ", then a reboot), wish a source whose modules are signed, or switch Secure Boot off"
+}
+
+// foreignHold: somebody has held a package at a version that is not wished.
+func (p *driverPlan) foreignHold() (why, hint string) {
+	if p.to.runfile {
+		return "", ""
+	}
+	var held []string
+	for _, i := range p.f.Packages {
+		if i.Held && !p.f.ledger.has(holdEntry(i.Name)) && (slices.Contains(p.to.bare, i.Name) || slices.Contains(p.to.remove, i.Name)) &&
+			(p.to.version == "" || driverVersion(i.Version) != p.to.version) {
+			held = append(held, i.Name)
+		}
+	}
+	if held == nil {
+		return "", ""
+	}
+	release := map[string]string{"apt": "apt-mark unhold ", "dnf": "dnf versionlock delete ", "yum": "yum versionlock delete ", "zypper": "zypper removelock "}[p.f.Manager]
+	return "somebody holds " + strings.Join(held, ", "), "if that is no longer meant: " + release + strings.Join(held, " ")
+}
+
+// headersGone: DKMS cannot build for a kernel whose headers are neither here
+// nor to be had.
+func (p *driverPlan) headersGone() (why, hint string) {
+	if p.to.headers == nil || p.to.runfile || len(p.f.Offers) == 0 {
+		return "", ""
+	}
+	pattern := p.to.headers[0]
+	for _, k := range p.f.Kernels {
+		name := fill(pattern, p.to.branch, k.Release)
+		if k.Headers || p.offered(name) || p.installed(name) {
+			continue
+		}
+		hint = "fetch the package lists, or install " + name + " from an archive of the distribution"
+		if k.Running && !k.Next {
+			hint = "reboot into the newer kernel first, or install " + name
+		}
+		return "no repository has the headers of " + k.Release + " any more", hint
+	}
+	return "", ""
+}
+
+// What an installation needs, in bytes. Debian's 535 with its compiler and
+// headers was measured: 145 MB fetched, 384 MB unpacked, 250 MB for DKMS'
+// build; the full packages of later branches are three times as large.
+var spaceNeeded = []struct {
+	folder string
+	bytes  int64
+	what   string
+}{
+	{"/usr", 1500 << 20, "the driver"},
+	{"/var", 2000 << 20, "what is fetched and built"},
+	{"/boot", 100 << 20, "a new initramfs"},
+}
+
+func (p *driverPlan) spaceLacks() (why, hint string) {
+	for _, n := range spaceNeeded {
+		if free, looked := p.f.Space[n.folder]; looked && free < n.bytes {
+			return fmt.Sprintf("%s has %d MB free, and %s needs %d", n.folder, free>>20, n.what, n.bytes>>20), "make room in " + n.folder
+		}
+	}
+	return "", ""
+}
+
+func (p *driverPlan) space() change {
+	if p.to == nil || len(p.f.Space) == 0 {
+		return change{}
+	}
+	var want, have []string
+	for _, n := range spaceNeeded {
+		if free, looked := p.f.Space[n.folder]; looked {
+			want = append(want, fmt.Sprintf("%d MB in %s", n.bytes>>20, n.folder))
+			have = append(have, fmt.Sprintf("%d MB in %s", free>>20, n.folder))
+		}
+	}
+	c := p.finding("disk space", strings.Join(want, ", ")+" free")
+	c.Have = strings.Join(have, ", ")
+	if why, hint := p.spaceLacks(); why != "" {
+		c.unmet(hint)
+	}
+	return c
+}

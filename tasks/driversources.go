@@ -1,0 +1,173 @@
+package tasks
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-version"
+
+	"github.com/runai-prep/runai-prep/remote"
+)
+
+const (
+	pinPath     = "/etc/apt/preferences.d/runai-prep-nvidia"
+	nonFreePath = "/etc/apt/sources.list.d/runai-prep-non-free.list"
+	cudaAptPath = "/etc/apt/sources.list.d/runai-prep-cuda.sources"
+	cudaKeyPath = "/etc/apt/keyrings/runai-prep-cuda.asc"
+	cudaDnfPath = "/etc/yum.repos.d/runai-prep-cuda.repo"
+	cudaZypPath = "/etc/zypp/repos.d/runai-prep-cuda.repo"
+	cudaRPMPath = "/etc/pki/rpm-gpg/runai-prep-cuda.pub"
+)
+
+// sourcesMissing says which repository is to be set up first; with a hint it
+// is for a person to do.
+func (p *driverPlan) sourcesMissing() (why, hint string) {
+	switch {
+	case p.w.Source == "distro" && p.f.ID == "debian" && !p.f.Sources.NonFree:
+		if !p.w.NonFree {
+			return "the component non-free is not enabled", "wish non_free = true, or enable it"
+		}
+		if len(p.debianSources()) == 0 {
+			return "the component non-free is not enabled, and no entry for " + p.suite() + " main was found to add it to", "enable it"
+		}
+		return "the component non-free is not enabled", ""
+	case p.w.Source == "cuda-repo" && p.f.Sources.CUDA == "":
+		if _, _, fingerprint := p.cudaRepository(); fingerprint == "" {
+			return "NVIDIA's repository is not set up", "its key for " + p.f.Name + " is not known here: set it up by hand once, by NVIDIA's driver installation guide"
+		}
+		return "NVIDIA's repository is not set up", ""
+	}
+	return "", ""
+}
+
+func (p *driverPlan) suite() string { return codenames[p.f.ID+" "+p.f.System.Version] }
+
+// debianSources are the host's own entries for main, without the credentials
+// that no file of ours may repeat for everybody to read.
+func (p *driverPlan) debianSources() []repository {
+	var all []repository
+	for _, r := range p.f.Sources.repositories {
+		own := r.suite == p.suite() || strings.HasPrefix(r.suite, p.suite()+"-") && !strings.HasSuffix(r.suite, "-backports")
+		if !r.disabled && own && p.suite() != "" && slices.Contains(r.parts, "main") && !holdsCredentials(r.uri) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// nonFreeContent repeats the host's entries for the components that the driver
+// and its firmware are in.
+func (p *driverPlan) nonFreeContent() string {
+	parts := "contrib non-free"
+	if v := p.f.System.Version; v != "10" && v != "11" {
+		parts += " non-free-firmware"
+	}
+	var b strings.Builder
+	b.WriteString("# Written by runai-prep: where NVIDIA's driver and its firmware are.\n")
+	for _, r := range p.debianSources() {
+		options := ""
+		if strings.HasPrefix(r.signedBy, "/") && !strings.ContainsAny(r.signedBy, " \n\t]") {
+			options = "[signed-by=" + r.signedBy + "] "
+		}
+		fmt.Fprintf(&b, "deb %s%s %s %s\n", options, r.uri, r.suite, parts)
+	}
+	return b.String()
+}
+
+// cudaRepository is where NVIDIA's repository for the host is, the file there
+// that its key is in, and the key's fingerprint.
+func (p *driverPlan) cudaRepository() (address, key, fingerprint string) {
+	for _, r := range repositories {
+		if !slices.Contains(r.ids, p.f.ID) {
+			continue
+		}
+		bounds, err1 := version.NewConstraint(r.versions)
+		v, err2 := version.NewVersion(p.f.System.Version)
+		if err1 != nil || err2 != nil || !bounds.Check(v) {
+			continue
+		}
+		arch := map[string]string{"x86_64": "x86_64", "aarch64": "sbsa"}[p.f.Arch]
+		if arch == "" {
+			return "", "", ""
+		}
+		major, _, _ := strings.Cut(p.f.System.Version, ".")
+		name := strings.NewReplacer("{M}", major, "{V}", strings.ReplaceAll(p.f.System.Version, ".", "")).Replace(r.name)
+		address = cudaHome + name + "/" + arch
+		if p.w.Repository != "" {
+			address = strings.TrimSuffix(p.w.Repository, "/")
+		}
+		return address, r.key, r.print
+	}
+	return "", "", ""
+}
+
+// sourceSteps set up the repository where it is missing. What it is signed
+// with is known by its fingerprint: apt takes a list that is signed by another
+// key for unsigned, whatever the file holds that was fetched; for rpm the
+// fingerprint is compared before the key is trusted.
+func (p *driverPlan) sourceSteps(c *change) {
+	if why, _ := p.sourcesMissing(); why == "" {
+		return
+	}
+	if p.w.Source == "distro" {
+		p.write(c, nonFreePath, p.nonFreeContent())
+		return
+	}
+	address, key, fingerprint := p.cudaRepository()
+	switch p.f.Manager {
+	case "apt":
+		c.Steps = append(c.Steps, remote.Step{Title: "fetch " + address + "/" + key, Run: &remote.Command{Timeout: 2 * time.Minute, Script: `umask 022
+mkdir -p /etc/apt/keyrings
+/usr/lib/apt/apt-helper download-file ` + quote(address+"/"+key) + ` ` + cudaKeyPath + `.new && mv ` + cudaKeyPath + `.new ` + cudaKeyPath + ` && chmod 644 ` + cudaKeyPath}})
+		p.write(c, cudaAptPath, fmt.Sprintf("# Written by runai-prep. Only what this key has signed is taken.\nTypes: deb\nURIs: %s\nSuites: /\nSigned-By: %s %s\n", address+"/", cudaKeyPath, fingerprint))
+	case "zypper", "dnf", "yum":
+		path := cudaDnfPath
+		if p.f.Manager == "zypper" {
+			path = cudaZypPath
+		}
+		c.Steps = append(c.Steps, remote.Step{Title: "fetch and verify " + address + "/" + key, Run: &remote.Command{Timeout: 2 * time.Minute, Script: `umask 022
+new=` + cudaRPMPath + `.new
+mkdir -p /etc/pki/rpm-gpg
+if command -v curl >/dev/null; then curl -fsSL -o "$new" ` + quote(address+"/"+key) + `; else wget -q -O "$new" ` + quote(address+"/"+key) + `; fi || exit 1
+case $(gpg --with-colons --with-fingerprint "$new" 2>/dev/null) in
+*:` + fingerprint + `:*) ;;
+*)
+	echo "the key that was fetched is not ` + fingerprint + `" >&2
+	rm -f "$new"
+	exit 1
+	;;
+esac
+mv "$new" ` + cudaRPMPath + ` && rpm --import ` + cudaRPMPath}})
+		p.write(c, path, fmt.Sprintf("# Written by runai-prep.\n[runai-prep-cuda]\nname=NVIDIA's repository\nbaseurl=%s\nenabled=1\ngpgcheck=1\ngpgkey=file://%s\n", address, cudaRPMPath))
+	}
+}
+
+// pin makes apt take one version of all the driver's packages: what is named
+// with a version brings its dependencies in the newest, and fails by that.
+func (p *driverPlan) pin(c *change) {
+	if p.f.Manager != "apt" {
+		return
+	}
+	switch {
+	case p.to.version != "":
+		p.write(c, pinPath, pinContent(p.to.version))
+	case p.to.branch != 0:
+		p.write(c, pinPath, pinContent(fmt.Sprint(p.to.branch)+"."))
+	}
+}
+
+func pinContent(v string) string {
+	return "# Written by runai-prep: one version of the driver, so that all its packages agree.\n" +
+		"Package: *nvidia* libcuda* libnv* cuda-drivers*\nPin: version " + v + "*\nPin-Priority: 1001\n"
+}
+
+// pinned is what the file of preferences will hold when the way back begins.
+func (p *driverPlan) pinned() *string {
+	content := pinContent(p.to.version)
+	if p.to.version == "" {
+		content = pinContent(fmt.Sprint(p.to.branch) + ".")
+	}
+	return &content
+}
