@@ -20,11 +20,18 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 	defer v.hangUp()
 	before := v.fingerprints()
 	if v.conn == nil || time.Since(v.seen) > staleAfter {
-		if f.look(ctx, v); v.Err != nil {
+		if f.lookAnew(ctx, v); v.Err != nil {
 			return
 		}
 	}
 	lock, waited, err := f.lock(ctx, v, o)
+	if errors.As(err, new(*remote.Error)) && ctx.Err() == nil {
+		v.hangUp()
+		if f.look(ctx, v); v.Err != nil {
+			return
+		}
+		lock, waited, err = f.lock(ctx, v, o)
+	}
 	if err != nil {
 		f.notLocked(ctx, v, o, err)
 		return
@@ -35,7 +42,7 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 		}
 	}()
 	if waited {
-		if f.look(ctx, v); v.Err != nil {
+		if f.lookAnew(ctx, v); v.Err != nil {
 			return
 		}
 	}
@@ -76,10 +83,19 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 	f.conclude(ctx, v, plan, o)
 }
 
+// lookAnew looks, and does so over a new connection where the one that waited
+// while a person read the plan has died.
+func (f *Fleet) lookAnew(ctx context.Context, v *Visit) {
+	waited := v.conn != nil
+	f.look(ctx, v)
+	if waited && errors.As(v.Err, new(*remote.Error)) && ctx.Err() == nil {
+		f.look(ctx, v)
+	}
+}
+
 // notLocked says why a host that is not ours was not begun with.
 func (f *Fleet) notLocked(ctx context.Context, v *Visit, o ApplyOptions, err error) {
 	var locked *remote.LockedError
-	var at *remote.Error
 	switch {
 	case errors.As(err, &locked):
 		v.notStarted = "not started: " + err.Error()
@@ -89,8 +105,7 @@ func (f *Fleet) notLocked(ctx context.Context, v *Visit, o ApplyOptions, err err
 	case ctx.Err() != nil:
 		v.notStarted = "not started: " + context.Cause(ctx).Error()
 	default:
-		v.Err = err
-		v.refused = !errors.As(err, &at) // else nobody answers any more
+		v.Err, v.refused = err, true
 	}
 }
 

@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -63,10 +65,70 @@ func TestAHostAtWhichSomebodyElseIsAtWork(t *testing.T) {
 			t.Errorf("%d looks, %+v", r.looks, got)
 		}
 	})
+	t.Run("the connection died while the plan was read", func(t *testing.T) {
+		r := sick()
+		r.others = []error{&remote.Error{Stage: remote.Session, Err: errors.New("connection lost")}}
+		if got := apply(r, 0); got.Status != report.Settled || r.dials != 2 {
+			t.Errorf("%d dials, %+v", r.dials, got)
+		}
+	})
 	t.Run("cannot be locked", func(t *testing.T) {
 		r := sick()
-		r.others = []error{&remote.CommandError{Title: "lock", Exit: 127, Reason: "flock is missing: install util-linux"}}
-		if got := apply(r, 0); got.Status != report.Failed || !strings.Contains(got.Error, "util-linux") || len(r.did) > 0 {
+		lacks := &remote.Error{Stage: remote.Session, Err: errors.New("the host has no flock"), Hint: "install util-linux on the host"}
+		r.others = []error{lacks, lacks}
+		if got := apply(r, 0); got.Status != report.Failed || !strings.Contains(got.Error, "no flock") || !strings.Contains(got.Hint, "util-linux") || len(r.did) > 0 {
+			t.Errorf("did %v, %+v", r.did, got)
+		}
+	})
+}
+
+// What a run left behind is followed to its end before anything is planned, and
+// what it did is not done again. plan and check only tell of it.
+func TestAJobThatWasLeftBehind(t *testing.T) {
+	const left = "job 20260301060000-rpj1 1772344800 900 l1\nrun-1\nalice@ctl\ninstall nvidia-driver\n"
+	for _, c := range []struct {
+		name string
+		exit int
+		tail string
+		now  string // what the host has once the job has ended
+		did  int
+		hint string
+	}{
+		{"goes well", 0, "", "good", 0, "followed to its end: exit status 0"},
+		{"fails", 100, "E: no space left", "bad", 1, "followed to its end: exit status 100: E: no space left"},
+		{"is cut off by a reboot", -1, "", "bad", 1, "followed to its end: without an exit status"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &replay{files: map[string]string{"/x": "bad"}, left: left}
+			r.follows = func() *remote.JobResult {
+				r.left, r.files["/x"] = "", c.now
+				return &remote.JobResult{Work: remote.Work{Holder: alice, Job: "install nvidia-driver"}, Exit: c.exit, Tail: c.tail}
+			}
+			f, list := fleetOf(map[string]*replay{"h": r}, want("/x"))
+			var seen []string
+			f.Progress = func(e Event) { seen = append(seen, e.Doing) }
+
+			got := f.Look(t.Context(), list, false)[0].Report()
+			if got.Status != report.Pending || !strings.Contains(got.Hint, "alice@ctl runs install nvidia-driver since 2026-03-01") || !strings.Contains(got.Hint, "apply follows it") {
+				t.Errorf("plan: %+v", got)
+			}
+			visits := f.Look(t.Context(), list, true)
+			f.Apply(t.Context(), visits, ApplyOptions{})
+			if got = visits[0].Report(); got.Status != report.Settled || len(r.did) != c.did || !strings.Contains(got.Hint, c.hint) {
+				t.Errorf("apply: did %v, %+v", r.did, got)
+			}
+			if !strings.Contains(strings.Join(seen, "\n"), "following install nvidia-driver of alice@ctl: Setting up nvidia-driver") {
+				t.Errorf("whoever waits saw %q", seen)
+			}
+		})
+	}
+
+	t.Run("interrupted", func(t *testing.T) {
+		ctx, stop := context.WithCancelCause(t.Context())
+		r := &replay{files: map[string]string{"/x": "bad"}, left: left}
+		r.follows = func() *remote.JobResult { stop(errors.New("interrupted")); return nil }
+		f, list := fleetOf(map[string]*replay{"h": r}, want("/x"))
+		if got := f.Look(ctx, list, true)[0].Report(); len(r.did) > 0 || got.Status == report.Settled {
 			t.Errorf("did %v, %+v", r.did, got)
 		}
 	})

@@ -107,8 +107,9 @@ func (f *Fleet) steps(ctx context.Context, v *Visit, list []remote.Step, indepen
 	return out
 }
 
-// step carries out one step. goesOn says that it was left to itself, by an
-// interruption that did not wait for its end.
+// step carries out one step. goesOn says that it was left to itself: by an
+// interruption that did not wait for its end, or by a connection that was lost
+// and could not be made anew.
 func (f *Fleet) step(ctx context.Context, v *Visit, s remote.Step, o ApplyOptions) (goesOn bool, err error) {
 	f.event(v, s.Title)
 	if outlives(s) && o.Hard != nil {
@@ -122,7 +123,9 @@ func (f *Fleet) step(ctx context.Context, v *Visit, s remote.Step, o ApplyOption
 	if err == nil {
 		return false, nil
 	}
-	return outlives(s) && ctx.Err() != nil, cause(ctx, err)
+	var at *remote.Error
+	cut := ctx.Err() != nil || errors.As(err, &at) && at.Stage != remote.SudoStage
+	return outlives(s) && cut, cause(ctx, err)
 }
 
 // stepError names the step, unless the error does already.
