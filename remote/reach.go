@@ -73,6 +73,7 @@ const (
 	Silence    Barrier = "timeout"     // no answer
 	ByProxy    Barrier = "proxy"       // the proxy did not let it through
 	NotTrusted Barrier = "tls"         // its certificate is not what it should be
+	Unproved   Barrier = "unproved"    // it listens, and the host has no tool that speaks TLS
 	Answer     Barrier = "http"        // it does not answer as a registry does
 )
 

@@ -229,7 +229,7 @@ func TestReach(t *testing.T) {
 				case e.Proxy != nil && (e.Proxy.Username != "" || hide != "curl"):
 					*w = seen{barrier: Forbidden}
 				case hide != "curl" && (w.status != 0 || w.barrier == "" || w.barrier == NotTrusted || i == 5):
-					*w = seen{} // TCP alone
+					*w = seen{barrier: Unproved}
 				default:
 					w.tokens, w.status = "", 0
 					if w.barrier == Answer {

@@ -170,6 +170,7 @@ func toolSaid(e Endpoint, was Reached, tool string, exit int, words string) Reac
 		case exit != 0:
 			return said(NotTrusted)
 		case e.Registry && r.Status != 200 && r.Status != 401:
+			r.Said = fmt.Sprintf("HTTP status %d", r.Status)
 			return said(Answer)
 		}
 		r.Said = ""
@@ -198,8 +199,8 @@ func toolSaid(e Endpoint, was Reached, tool string, exit int, words string) Reac
 			r.Said = ""
 			return r
 		case exit == 0:
-			r.Said = "TCP alone was tried: the host has neither curl nor openssl"
-			return r
+			r.Said = "the host has neither curl nor openssl"
+			return said(Unproved)
 		case exit == 124:
 			return said(Silence)
 		case b != "":

@@ -24,7 +24,8 @@ var update = flag.Bool("update", false, "write what the plans say into the cases
 // that says which host this was and how it came about, and
 //
 //	inventory.hcl  the wishes for its first host
-//	probe          what the task's probe printed there (probe.err, probe.exit)
+//	probe          what the task's probe printed there (probe.err, probe.exit),
+//	               and how the way to its endpoints went (probe.reached)
 //	findings       what Plan makes of it, with every step whole
 //	after          what the probe printed when the steps had been carried out:
 //	               nothing may be pending then
@@ -70,6 +71,7 @@ func runCase(t *testing.T, task Task, path string) {
 		var ok bool
 		s.Out, ok = part(name)
 		s.Err, _ = part(name + ".err")
+		s.Reached, _ = part(name + ".reached")
 		if exit, ok := part(name + ".exit"); ok {
 			if s.Exit, err = strconv.Atoi(strings.TrimSpace(exit)); err != nil {
 				t.Fatal(err)
