@@ -180,6 +180,6 @@ type Driver struct {
 	BusyWait      time.Duration
 	RequireGPU    bool
 	Rollback      bool
-	NonFree       bool // Debian's component non-free may be enabled for it
+	NonFree       bool // Debian: the components contrib and non-free may be enabled for it
 	Why           string
 }
