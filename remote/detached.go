@@ -121,11 +121,11 @@ done
 const followScript = `
 d=` + jobsDir + `/$id k=0
 if [ ! -d "$d" ]; then runai_prep_mark x none; exit 0; fi
-p= s= z=
+p= s= i=
 while :; do
 	e=
-	if [ -z "$p" ] && [ -r "$d/pid" ]; then read -r p s z <"$d/pid"; fi
-	if [ -e "$d/exit" ]; then e=exit; elif ! runai_prep_alive "$p" "$s" "$z"; then e=gone; fi
+	if [ -z "$p" ] && [ -r "$d/pid" ]; then read -r p s i <"$d/pid"; fi
+	if [ -e "$d/exit" ]; then e=exit; elif ! runai_prep_alive "$p" "$s" "$i"; then e=gone; fi
 	size=$(stat -c %s "$d/log") || exit 1
 	if [ "$size" -gt "$n" ]; then
 		if [ $((size-n)) -gt 262144 ]; then n=$((size-262144)); fi

@@ -16,7 +16,8 @@ const (
 )
 
 // aliveScript is a function: the process with the pid $1 is the one that
-// started at $2 in the boot $3, and no zombie. $b is this boot's id.
+// started at $2 in the boot $3, and no zombie. $b is this boot's id; $x, $y and
+// $z are its own.
 var aliveScript = `runai_prep_alive() {
 	[ "$3" = "$b" ] && [ -r "/proc/$1/stat" ] && read -r x x z ` + strings.TrimSpace(strings.Repeat("x ", 18)) + ` y x <"/proc/$1/stat" &&
 		[ "$z" != Z ] && [ "$y" = "$2" ]
