@@ -2,16 +2,21 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/runai-prep/runai-prep/internal/fleet"
 	"github.com/runai-prep/runai-prep/internal/lab"
+	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
 )
 
 func TestMain(m *testing.M) {
@@ -43,6 +48,9 @@ func TestScripts(t *testing.T) {
 			"machine": onMachine,
 			"code":    exitsWith,
 			"mute":    listenMute,
+			"hold":    holdHost,
+			"release": releaseHosts,
+			"leave":   leaveJob,
 		},
 	})
 }
@@ -50,7 +58,10 @@ func TestScripts(t *testing.T) {
 // fleetKey is where a script keeps the practice hosts that it started.
 type fleetKey struct{}
 
-type started struct{ fleet *lab.Fleet }
+type started struct {
+	fleet *lab.Fleet
+	held  []*remote.Conn
+}
 
 // startLab starts practice hosts with their files in the folder lab.
 //
@@ -62,11 +73,11 @@ func startLab(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		config.Hosts = n
 	}
-	fleet, err := lab.Start(context.Background(), config)
+	practice, err := lab.Start(context.Background(), config)
 	ts.Check(err)
-	ts.Defer(func() { _ = fleet.Close() })
+	ts.Defer(func() { _ = practice.Close() })
 	ts.Setenv("LAB", config.Dir)
-	ts.Value(fleetKey{}).(*started).fleet = fleet
+	ts.Value(fleetKey{}).(*started).fleet = practice
 }
 
 // onMachine runs a script on a practice host, as root and past SSH: drift made
@@ -74,11 +85,11 @@ func startLab(ts *testscript.TestScript, neg bool, args []string) {
 //
 //	machine HOST 'SCRIPT'
 func onMachine(ts *testscript.TestScript, neg bool, args []string) {
-	fleet := ts.Value(fleetKey{}).(*started).fleet
-	if fleet == nil || len(args) != 2 {
+	practice := ts.Value(fleetKey{}).(*started).fleet
+	if practice == nil || len(args) != 2 {
 		ts.Fatalf("usage: machine HOST 'SCRIPT', after lab")
 	}
-	out, code := fleet.Machine(args[0]).Run(args[1])
+	out, code := practice.Machine(args[0]).Run(args[1])
 	_, _ = ts.Stdout().Write([]byte(out))
 	if neg == (code == 0) {
 		ts.Fatalf("machine %s: exit status %d\n%s", args[0], code, out)
@@ -111,4 +122,69 @@ func listenMute(ts *testscript.TestScript, neg bool, args []string) {
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	ts.Check(err)
 	ts.Setenv("MUTE", port)
+}
+
+// dial connects to a practice host, as another runai-prep does.
+func dial(ts *testscript.TestScript, name string) *remote.Conn {
+	inv, diags := inventory.Load(ts.MkAbs("lab/inventory.hcl"), inventory.Options{})
+	if diags.HasErrors() {
+		ts.Fatalf("%v", diags)
+	}
+	i := slices.IndexFunc(inv.Hosts, func(h inventory.Host) bool { return h.Name == name })
+	if i < 0 {
+		ts.Fatalf("there is no host %s", name)
+	}
+	dialer := &remote.Dialer{ConfigFile: os.DevNull}
+	c, err := dialer.Dial(context.Background(), fleet.Target(inv.Hosts[i]))
+	ts.Check(err)
+	ts.Defer(func() { _, _ = c.Close(), dialer.Close() })
+	return c
+}
+
+// holdHost is somebody else at work on a host, until release.
+//
+//	hold HOST WHO
+func holdHost(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: hold HOST WHO")
+	}
+	c := dial(ts, args[0])
+	_, err := c.Lock(context.Background(), remote.Holder{Who: args[1], RunID: "run-1"}, 0, nil)
+	ts.Check(err)
+	s := ts.Value(fleetKey{}).(*started)
+	s.held = append(s.held, c)
+}
+
+// releaseHosts ends what hold began, as a controller that is killed does.
+func releaseHosts(ts *testscript.TestScript, neg bool, args []string) {
+	s := ts.Value(fleetKey{}).(*started)
+	for _, c := range s.held {
+		ts.Check(c.Close())
+	}
+	s.held = nil
+}
+
+// leaveJob begins a job on a host and leaves it behind, as a controller does
+// that is killed in the middle.
+//
+//	leave HOST WHO TITLE 'SCRIPT'
+func leaveJob(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: leave HOST WHO TITLE 'SCRIPT'")
+	}
+	c := dial(ts, args[0])
+	_, err := c.Lock(context.Background(), remote.Holder{Who: args[1], RunID: "run-1"}, 0, nil)
+	ts.Check(err)
+	ctx, leave := context.WithCancel(context.Background())
+	defer leave()
+	step := remote.Step{Title: args[2], Run: &remote.Command{Script: "echo begun\n" + args[3], Detached: true}}
+	err = c.Do(ctx, step, func(line string) {
+		if line == "begun" {
+			leave()
+		}
+	})
+	if !errors.Is(err, context.Canceled) {
+		ts.Fatalf("the job was not left behind: %v", err)
+	}
+	ts.Check(c.Close())
 }

@@ -106,7 +106,6 @@ func (a *app) warnIdle(hosts []inventory.Host) {
 	}{
 		{"nvidia_driver", "driver", func(h inventory.Host) bool { return h.Driver != nil }},
 		{"squid", "squid", func(h inventory.Host) bool { return h.Squid != nil }},
-		{"registry", "registry", func(h inventory.Host) bool { return len(h.Registries) > 0 }},
 	} {
 		if slices.ContainsFunc(tasks.All, func(t tasks.Task) bool { return t.Name == block.task }) {
 			continue
