@@ -113,7 +113,7 @@ func fileEntry(path, content string) entry {
 func (f *driverFacts) isThere(e entry) bool {
 	switch e.kind {
 	case "hold":
-		return slices.ContainsFunc(f.Packages, func(i driverPackage) bool { return i.Name == e.text && i.Held })
+		return slices.ContainsFunc(f.Packages, func(i driverPackage) bool { return i.Held && (i.Name == e.text || e.text == "*") })
 	case "file":
 		now, shown := f.files[e.path]
 		return !shown || now.Presence == Present && fileEntry(e.path, now.content) == e
@@ -124,6 +124,10 @@ func (f *driverFacts) isThere(e entry) bool {
 // hold keeps everybody's upgrades away from the driver's packages, or ends
 // that where it is no longer wished. What somebody else holds stays held.
 func (p *driverPlan) hold(c *change, wish bool) {
+	if p.installing() && wish && p.to.metapackage() {
+		p.holdAll(c)
+		return
+	}
 	names := p.holdNames()
 	var change []string
 	for _, name := range names {
@@ -135,9 +139,9 @@ func (p *driverPlan) hold(c *change, wish bool) {
 		case wish && (!held || anew):
 			change = append(change, name)
 			c.adds = append(c.adds, e)
-		case !wish && held && p.f.ledger.has(e):
+		case !wish && held && p.f.ours(name):
 			change = append(change, name)
-			c.drops = append(c.drops, e)
+			c.drops = append(c.drops, e, holdEntry("*"))
 		}
 	}
 	if change == nil {
@@ -149,7 +153,40 @@ func (p *driverPlan) hold(c *change, wish bool) {
 			c.Want += ", not held"
 		}
 	}
+	c.Hint = ""
 	c.Steps = append(c.Steps, holdStep(p.f.Manager, change, wish))
+}
+
+// metapackage reports whether what is named only brings the packages of the driver,
+// which are not known by name before they are there.
+func (t *driverTarget) metapackage() bool {
+	return t.source == "cuda-repo" && len(t.set(t.open).same) == 0
+}
+
+// holdAll holds whatever has come of the version. All holds are ours then.
+func (p *driverPlan) holdAll(c *change) {
+	v := p.to.version
+	if v == "" {
+		v = fmt.Sprint(p.to.branch) + "."
+	}
+	c.Hint = ""
+	c.adds = append(c.adds, holdEntry("*"))
+	c.Steps = append(c.Steps, remote.Step{Title: "hold what has come of " + p.wantText(), Run: &remote.Command{Timeout: 2 * time.Minute, Script: `nl='
+'
+set -f
+IFS=$nl
+held=
+for line in $(dpkg-query -W -f '${Package} ${Version}\n' '*nvidia*' 'libcuda*' 'cuda-drivers*' 2>/dev/null); do
+	case ${line#* } in ` + quote(v) + `*) held="$held${line%% *}$nl" ;; esac
+done
+[ -n "$held" ] || { echo "no package of ` + v + ` is installed" >&2; exit 1; }
+apt-mark hold $held
+`}})
+}
+
+// ours reports whether a hold was put on by us.
+func (f *driverFacts) ours(name string) bool {
+	return f.ledger.has(holdEntry(name)) || f.ledger.has(holdEntry("*"))
 }
 
 // holdNames are the packages that pull all others of the driver along.
@@ -162,6 +199,25 @@ func (p *driverPlan) holdNames() []string {
 				names = append(names, name)
 			}
 		}
+		return names
+	}
+	// Those that were named when they were installed; where somebody else has
+	// installed others, those that tell.
+	for _, row := range packagings {
+		if !slices.Contains(row.ids, p.f.ID) || !slices.Contains(row.manager, p.f.Manager) {
+			continue
+		}
+		for _, open := range []bool{true, false} {
+			set := row.set(open)
+			for _, i := range p.f.Packages {
+				named := func(pattern string) bool { _, ok := matches(pattern, i.Name); return ok }
+				if !slices.Contains(names, i.Name) && (slices.ContainsFunc(set.key, named) || slices.ContainsFunc(set.same, named)) {
+					names = append(names, i.Name)
+				}
+			}
+		}
+	}
+	if len(names) > 0 {
 		return names
 	}
 	for _, i := range p.has.names {

@@ -166,7 +166,7 @@ func (p *driverPlan) way() route {
 		return reboot
 	case f.Loaded.Version == "":
 		return load
-	case f.Loaded.Version == after && (p.reason == "" || p.wrongFlavor() == ""):
+	case f.Loaded.Version == after && (p.reason == "" || p.wrongFlavor() == "") && !(p.installing() && f.Runfile != ""):
 		return stay
 	case p.heldBy() != "":
 		return reboot
@@ -175,18 +175,16 @@ func (p *driverPlan) way() route {
 }
 
 // heldBy is what keeps the modules from being unloaded, beside services that
-// are stopped; empty: nothing that was seen.
+// are stopped and processes whose end is waited for; empty: nothing that was
+// seen. A drain leaves the pods of daemon sets, and those that have a GPU open
+// as a device plugin does.
 func (p *driverPlan) heldBy() string {
 	f := p.f
-	work := slices.DeleteFunc(slices.Clone(f.Processes), func(g gpuProcess) bool { return ownUnit(g.Unit) && g.Container == "" })
 	switch {
-	case len(work) > 0 && p.w.Busy == "drain" && !slices.ContainsFunc(work, func(g gpuProcess) bool { return !g.inPod() }):
-		return "pods on the GPUs, some of which no drain may end"
-	case len(work) > 0 && p.w.Busy != "wait":
-		return "processes on the GPUs"
+	case p.w.Busy == "drain" && slices.ContainsFunc(p.work(), gpuProcess.inPod):
+		return "pods, some of which a drain leaves"
 	case len(f.Loaded.Holders) > 0:
 		return "the modules " + strings.Join(f.Loaded.Holders, ", ")
-	case len(work) > 0: // they are waited for
 	case f.Loaded.RefCount > 0 && len(f.Processes) == 0 && len(p.running()) == 0:
 		return "something that no process shows, as a console does"
 	}
@@ -288,7 +286,7 @@ func (p *driverPlan) foreignHold() (why, hint string) {
 	}
 	var held []string
 	for _, i := range p.f.Packages {
-		if i.Held && !p.f.ledger.has(holdEntry(i.Name)) && (slices.Contains(p.to.bare, i.Name) || slices.Contains(p.to.remove, i.Name)) &&
+		if i.Held && !p.f.ours(i.Name) && (slices.Contains(p.to.bare, i.Name) || slices.Contains(p.to.remove, i.Name)) &&
 			(p.to.version == "" || driverVersion(i.Version) != p.to.version) {
 			held = append(held, i.Name)
 		}

@@ -52,11 +52,15 @@ func planDriver(h inventory.Host, facts Facts) []Finding {
 		return p.findings(append(found, p.owned()))
 	}
 	p.decide()
-	found = append(found, p.secureBoot(), p.space(), p.nouveau(), p.processes(), p.driver(), p.packages())
+	found = append(found, p.secureBoot(), p.space(), p.processes(), p.driver())
+	if p.no != "" && p.has.version == "" && f.Loaded.Version == "" {
+		return p.findings(found) // there is nothing to say of the places
+	}
+	found = append(found, p.packages())
 	for _, k := range f.Kernels {
 		found = append(found, p.module(k))
 	}
-	return p.findings(append(found, p.loaded(), p.userSpace(), p.persistenced(), p.fabricManager(), p.cuda()))
+	return p.findings(append(found, p.nouveau(), p.loaded(), p.userSpace(), p.persistenced(), p.fabricManager(), p.cuda()))
 }
 
 // findings leaves out what there is nothing to say about, and makes of what
@@ -108,11 +112,17 @@ func (p *driverPlan) resolve() {
 	if p.no != "" || p.to == nil {
 		return
 	}
-	for _, obstacle := range []func() (why, hint string){p.foreignHold, p.headersGone, p.secureBootForbids, p.spaceLacks} {
-		if why, hint := obstacle(); why != "" {
-			p.no, p.noHint = why, hint
-			return
-		}
+	if p.no, p.noHint = p.foreignHold(); p.no != "" {
+		return
+	}
+	if p.no, p.noHint = p.headersGone(); p.no != "" {
+		return
+	}
+	// These two have findings of their own.
+	if why, _ := p.secureBootForbids(); why != "" {
+		p.no, p.noHint = "Secure Boot would not let its modules in", "see secure boot"
+	} else if why, _ := p.spaceLacks(); why != "" {
+		p.no, p.noHint = "there is not enough space", "see disk space"
 	}
 }
 
@@ -247,10 +257,10 @@ func (p *driverPlan) driver() change {
 		c.Want += ")"
 	}
 	switch {
-	case p.no != "" && p.reason == "":
-		c.unmet(p.no + ": " + p.noHint)
 	case p.no != "":
-		c.Have += p.because()
+		if p.reason != "" {
+			c.Have += p.because()
+		}
 		c.unmet(p.no + ": " + p.noHint)
 	case p.reason != "" && p.w.verify:
 		c.Have += p.because()
@@ -457,7 +467,7 @@ func (p *driverPlan) userSpace() change {
 	case p.no != "" && p.reason != "":
 		c.unmet("see nvidia driver")
 	case p.w.verify:
-		c.unmet("")
+		c.unmet("see nvidia driver")
 	default:
 		c.comesWith("nvidia driver")
 	}

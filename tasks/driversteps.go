@@ -62,7 +62,7 @@ func (p *driverPlan) packageStep() remote.Packages {
 		Names: t.names, Remove: t.remove, Release: t.release,
 		Replaces:  len(t.remove) > 0 || p.has.version != "" && branchOf(p.has.version) != t.branch,
 		Downgrade: t.version != "" && p.has.version != "" && compareVersions(t.version, p.has.version) < 0,
-		Held:      slices.ContainsFunc(p.f.Packages, func(i driverPackage) bool { return i.Held && p.f.ledger.has(holdEntry(i.Name)) }),
+		Held:      slices.ContainsFunc(p.f.Packages, func(i driverPackage) bool { return i.Held && p.f.ours(i.Name) }),
 		Timeout:   installLimit,
 	}
 }
@@ -276,7 +276,7 @@ func (p *driverPlan) loadSteps(c *change) {
 		c.Steps = append(c.Steps, step)
 	}
 	c.Steps = append(c.Steps, loadStep(p.want()))
-	if names := p.running(); len(names) > 0 {
+	if names := p.running(); len(names) > 0 && p.disturbs() {
 		c.Steps = append(c.Steps, startUnits(names))
 	}
 	if p.w.Busy == "drain" && (p.route == reload || p.route == reboot) {
