@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/runai-prep/runai-prep/remote"
@@ -163,19 +162,14 @@ func (f *Fleet) independent(task string) bool {
 // waitsForReboot reports whether a reboot is the next thing that a task wants
 // of the host, so that all before it is done.
 func (v *Visit) waitsForReboot() bool {
-	decided := map[string]bool{} // by task: its first step was seen
+	over := map[string]bool{} // by task: there is something to be done before
 	for _, p := range v.pending() {
-		if decided[p.task] {
-			continue
+		for _, s := range p.Steps {
+			if s.Reboot != nil && !over[p.task] {
+				return true
+			}
+			over[p.task] = over[p.task] || changes(s) || outlives(s) && !fetches(s)
 		}
-		i := slices.IndexFunc(p.Steps, func(s remote.Step) bool { return !asks(s) && s.Kubectl == nil })
-		if i < 0 {
-			continue
-		}
-		if p.Steps[i].Reboot != nil {
-			return true
-		}
-		decided[p.task] = true
 	}
 	return false
 }

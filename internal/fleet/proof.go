@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -108,6 +109,9 @@ func judge(s *report.Finding, now tasks.Finding, p planned, o outcome) {
 	case o.err != nil && now.State == tasks.OK && o.done == 0 && byChoice(o.err):
 		// Nothing was done, and nothing is to be done any more.
 	case o.err != nil:
+		if p.Hint != "" && o.own { // what was there before: the second look does not know it
+			s.Hint = report.Redact(p.Hint)
+		}
 		fail(s, o)
 	case now.State == tasks.OK:
 		s.State = string(tasks.Fixed)
@@ -119,8 +123,9 @@ func judge(s *report.Finding, now tasks.Finding, p planned, o outcome) {
 	case now.State == tasks.Pending:
 		s.State = string(tasks.Failed)
 		s.Error = "every step succeeded, but the host still has: " + report.Redact(now.Have)
-		if !o.own {
-			s.Hint = "" // with what it comes is of no interest any more
+		s.Hint = ""
+		if o.own { // else with what it comes is of no interest any more
+			s.Hint = report.Redact(cmp.Or(p.Hint, now.Hint))
 		}
 	}
 }

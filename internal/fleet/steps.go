@@ -50,6 +50,9 @@ func byChoice(err error) bool {
 // asks: the step only asks whether those after it may be carried out.
 func asks(s remote.Step) bool { return s.Run != nil && s.Run.Guard }
 
+// fetches: the step brings packages to the host, and changes none.
+func fetches(s remote.Step) bool { return s.Install != nil && s.Install.DownloadOnly }
+
 // outlives: an interruption had better wait for the step's end. A package
 // manager that is cut off leaves half-configured packages, and of a host that
 // restarts nobody would know how it came back.
@@ -62,12 +65,10 @@ func outlives(s remote.Step) bool {
 // cluster have no packages.
 func changes(s remote.Step) bool {
 	switch {
-	case s.Kubectl != nil, s.Upload != nil, asks(s):
+	case s.Kubectl != nil, s.Upload != nil, asks(s), fetches(s):
 		return false
-	case s.Install != nil:
-		return !s.Install.DownloadOnly
 	}
-	return s.Disrupts != ""
+	return s.Install != nil || s.Disrupts != ""
 }
 
 // steps carries out the steps of one finding, or of the way back from it.

@@ -54,6 +54,7 @@ func driver(headline, loading []remote.Step) tasks.Task {
 		}
 		head := finding("nvidia driver", "packages", headline...)
 		if len(head.Steps) > 0 {
+			head.Hint = "formerly " + have["packages"]
 			head.Back = []remote.Step{install470, load470}
 			head.After = []remote.Step{{Title: "uncordon", Run: &remote.Command{Script: "uncordon"}}}
 		}
@@ -103,7 +104,7 @@ func TestTransactions(t *testing.T) {
 			headline: whole, loading: []remote.Step{load},
 			broken: map[string]error{"guard": &remote.CommandError{Title: "guard", Exit: -1, Reason: "killed after 1m0s"}},
 			did:    []string{"fetch", "guard"},
-			states: []string{"nvidia driver failed: guard: killed after 1m0s",
+			states: []string{"nvidia driver failed: guard: killed after 1m0s (formerly 470)",
 				"nvidia packages pending (not started: guard: killed after 1m0s)",
 				"nvidia module loaded pending (not started: guard: killed after 1m0s)"},
 			status: report.Failed,
@@ -111,7 +112,7 @@ func TestTransactions(t *testing.T) {
 		"not to be had: nothing to go back from": {
 			headline: whole, loading: []remote.Step{load}, broken: map[string]error{"fetch": errors.New("404 Not Found\nmore of it")},
 			did: []string{"fetch"},
-			states: []string{"nvidia driver failed: fetch: 404 Not Found\nmore of it",
+			states: []string{"nvidia driver failed: fetch: 404 Not Found\nmore of it (formerly 470)",
 				"nvidia packages pending (not started: fetch: 404 Not Found)",
 				"nvidia module loaded pending (not started: fetch: 404 Not Found)"},
 			status: report.Failed,
@@ -120,7 +121,7 @@ func TestTransactions(t *testing.T) {
 			headline: []remote.Step{fetch, swap}, loading: []remote.Step{reboot}, options: ApplyOptions{Reboot: true},
 			broken: map[string]error{"install": errors.New("no space left"), "install 470": errors.New("no space left")},
 			did:    []string{"fetch", "install", "install 470"},
-			states: []string{"nvidia driver failed: install: no space left\nthe way back failed too: install 470: no space left; the host now has: 470",
+			states: []string{"nvidia driver failed: install: no space left\nthe way back failed too: install 470: no space left; the host now has: 470 (formerly 470)",
 				"nvidia packages pending (not started: install: no space left)",
 				"nvidia module loaded pending (not started: install: no space left)"},
 			status: report.Failed, rebootPending: false,
@@ -222,10 +223,10 @@ func TestInterruptedInAJob(t *testing.T) {
 		want  []string
 		did   []string
 	}{
-		{"once", false, []string{"h nvidia driver unknown: the steps were done, but could not be proved: interrupted",
+		{"once", false, []string{"h nvidia driver unknown: the steps were done, but could not be proved: interrupted (formerly 470)",
 			"h nvidia packages pending (not started: interrupted)",
 			"h nvidia module loaded pending (not started: interrupted)", "h: interrupted"}, []string{"install"}},
-		{"twice", true, []string{"h nvidia driver unknown: install: interrupted",
+		{"twice", true, []string{"h nvidia driver unknown: install: interrupted (formerly 470)",
 			"h nvidia packages pending (not started: install: interrupted)",
 			"h nvidia module loaded pending (not started: install: interrupted)", "h: interrupted"}, nil},
 	} {
