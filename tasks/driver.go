@@ -103,7 +103,7 @@ func (r *driverReader) read(b block) error {
 		}
 	case "next":
 		r.next, r.nextWhy, _ = strings.Cut(b.rest, " ")
-	case "kernel":
+	case "modules":
 		f.Kernels = append(f.Kernels, driverKernel{Release: b.rest, Running: b.rest == f.Kernel, Headers: b.noted("headers")})
 		if r.paths == nil {
 			r.paths = make(map[string][]string)

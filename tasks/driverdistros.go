@@ -103,27 +103,27 @@ var packagings = []packaging{
 	{
 		// The same guide, "Compute-only": RHEL 8 and 9, Rocky, Alma, Amazon Linux 2023.
 		title: "NVIDIA's repository", source: "cuda-repo", ids: []string{"rhel", "rocky", "almalinux", "ol", "centos"}, versions: ">= 8, < 10", manager: []string{"dnf"},
-		proprietary: packageSet{key: []string{"kmod-nvidia-latest-dkms"}, same: []string{"nvidia-driver-cuda"}, loose: []string{"nvidia-persistenced"}},
+		proprietary: packageSet{key: []string{"kmod-nvidia-latest-dkms", "kmod-nvidia-dkms"}, same: []string{"nvidia-driver-cuda"}, loose: []string{"nvidia-persistenced"}},
 		open:        packageSet{key: []string{"kmod-nvidia-open-dkms"}, same: []string{"nvidia-driver-cuda"}, loose: []string{"nvidia-persistenced"}},
 		stream:      true, headers: []string{"kernel-devel-{K}", "kernel-headers"}, fabric: []string{"nvidia-fabric-manager", "nvidia-fabricmanager"},
 	},
 	{
 		title: "NVIDIA's repository", source: "cuda-repo", ids: []string{"amzn"}, versions: ">= 2023", manager: []string{"dnf"},
-		proprietary: packageSet{key: []string{"kmod-nvidia-latest-dkms"}, same: []string{"nvidia-driver-cuda"}, loose: []string{"nvidia-persistenced"}},
+		proprietary: packageSet{key: []string{"kmod-nvidia-latest-dkms", "kmod-nvidia-dkms"}, same: []string{"nvidia-driver-cuda"}, loose: []string{"nvidia-persistenced"}},
 		open:        packageSet{key: []string{"kmod-nvidia-open-dkms"}, same: []string{"nvidia-driver-cuda"}, loose: []string{"nvidia-persistenced"}},
 		stream:      true, headers: []string{"kernel-devel-{K}", "kernel-headers", "kernel-modules-extra-{K}"}, fabric: []string{"nvidia-fabric-manager", "nvidia-fabricmanager"},
 	},
 	{
 		// EL 10 and Fedora have no module streams: one repository, locked by version.
 		title: "NVIDIA's repository", source: "cuda-repo", ids: []string{"rhel", "rocky", "almalinux", "ol", "centos"}, versions: ">= 10", manager: []string{"dnf"},
-		proprietary: packageSet{key: []string{"kmod-nvidia-latest-dkms"}, same: []string{"nvidia-driver-cuda"}, loose: []string{"nvidia-persistenced"}},
+		proprietary: packageSet{key: []string{"kmod-nvidia-latest-dkms", "kmod-nvidia-dkms"}, same: []string{"nvidia-driver-cuda"}, loose: []string{"nvidia-persistenced"}},
 		open:        packageSet{key: []string{"kmod-nvidia-open-dkms"}, same: []string{"nvidia-driver-cuda"}, loose: []string{"nvidia-persistenced"}},
 		headers:     []string{"kernel-devel-{K}", "kernel-headers"}, fabric: []string{"nvidia-fabricmanager"},
 	},
 	{
 		// EL 7 (yum-packaging-nvidia-driver, guide rhel7): flavours in the names.
 		title: "NVIDIA's repository", source: "cuda-repo", ids: []string{"rhel", "centos", "ol", "scientific"}, versions: ">= 7, < 8", manager: []string{"yum"},
-		proprietary: packageSet{key: []string{"kmod-nvidia-latest-dkms"}, same: []string{"nvidia-driver-latest-dkms-cuda", "nvidia-persistenced-latest-dkms"}},
+		proprietary: packageSet{key: []string{"kmod-nvidia-latest-dkms", "kmod-nvidia-dkms"}, same: []string{"nvidia-driver-latest-dkms-cuda", "nvidia-persistenced-latest-dkms"}},
 		open:        packageSet{key: []string{"kmod-nvidia-open-dkms"}, same: []string{"nvidia-driver-latest-dkms-cuda", "nvidia-persistenced-latest-dkms"}},
 		headers:     []string{"kernel-devel-{K}", "kernel-headers"}, fabric: []string{"nvidia-fabricmanager-{B}", "nvidia-fabric-manager"},
 	},

@@ -360,7 +360,7 @@ printf '@next %s %s\n' "$next" "$why"
 // nvidia, in depmod's order, what DKMS has built for it, and what the first of
 // the files says of itself.
 const probeModules = `of_kernel() {
-	printf '@kernel %s\n' "$1"
+	printf '@modules %s\n' "$1"
 	if [ -e "/lib/modules/$1/build/Makefile" ]; then echo '!headers'; fi
 	of_first=
 	for file in "/lib/modules/$1"/updates/nvidia*.ko* "/lib/modules/$1"/updates/*/nvidia*.ko* \

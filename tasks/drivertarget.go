@@ -171,11 +171,25 @@ func (p *driverPlan) modulesOffered(c candidate) bool {
 }
 
 func (p *driverPlan) offered(name string) bool {
-	return slices.ContainsFunc(p.f.Offers, func(o driverOffer) bool { return o.Name == name })
+	return slices.ContainsFunc(p.f.Offers, func(o driverOffer) bool { return o.Name == name || ofKernel(name, o.Name, o.Version) })
 }
 
 func (p *driverPlan) installed(name string) bool {
-	return slices.ContainsFunc(p.f.Packages, func(i driverPackage) bool { return i.Name == name && !i.Broken })
+	return slices.ContainsFunc(p.f.Packages, func(i driverPackage) bool {
+		return !i.Broken && (i.Name == name || ofKernel(name, i.Name, i.Version))
+	})
+}
+
+// ofKernel reports whether a package of rpm's is what a manager takes the name
+// with a kernel's release for: kernel-devel 5.14.0-427.13.1.el9_4 is
+// kernel-devel-5.14.0-427.13.1.el9_4.x86_64.
+func ofKernel(name, pkg, v string) bool {
+	rest, ok := strings.CutPrefix(name, pkg+"-")
+	_, bare, epoch := strings.Cut(v, ":")
+	if !epoch {
+		bare = v
+	}
+	return ok && bare != "" && strings.HasPrefix(pkg, "kernel") && (rest == bare || strings.HasPrefix(rest, bare+"."))
 }
 
 // likeInstalled keeps a host with the kind of packages that it has: DKMS and
