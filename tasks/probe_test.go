@@ -31,6 +31,9 @@ func everything() inventory.Host {
 			Username: "runai", Password: secret.New(`p@ss'w"rd$(x)%`),
 			NoProxy: []string{"10.0.0.0/8", "mirror.example.com"}, Why: "inventory.hcl:4",
 		},
+		Registries: []inventory.Registry{
+			{Name: "registry.example.com:5000", MirrorOf: []string{"docker.io", "quay.io"}, Why: "inventory.hcl:7"},
+		},
 		Mounts: []inventory.Mount{
 			{Path: "/mnt/data", Server: "nas.example.com", Export: "/export/data", Version: "4.1", Options: []string{"hard", "noatime"}, Why: "inventory.hcl:5"},
 			{Path: "/mnt/with blank", Server: "fd00::1", Export: "/it's", Why: "inventory.hcl:6"},

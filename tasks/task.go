@@ -13,6 +13,10 @@
 //	proxy.go      the outbound proxy: its probe; proxywish.go as files spell it,
 //	              proxyfacts.go, proxyplan.go with proxyapt.go and proxyunits.go,
 //	              proxygone.go what is taken away, trust.go certificates
+//	registry.go   on-premise registries: its probe; registryfacts.go, registryplan.go,
+//	              a file for each runtime, registryreach.go the way there,
+//	              registrygone.go what is taken away; toml.go and jsonedit.go change
+//	              single values of files that belong to somebody else
 //	nfs.go        NFS mounts: facts; nfsprobe.go, nfsplan.go, nfspossible.go,
 //	              nfsbusy.go who uses them, nfssteps.go, nfsgone.go what is taken away;
 //	              fstab.go, mounts.go and mountoptions.go what fstab and the kernel say
@@ -64,7 +68,7 @@ func (t Task) Look(h inventory.Host) remote.Probe {
 type Facts any
 
 // All is the order of work, and the table of contents.
-var All = []Task{Resources, Proxy, NFS}
+var All = []Task{Resources, Proxy, Registry, NFS}
 
 // A State is how a finding stands.
 type State string
