@@ -2,13 +2,10 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/user"
 	"strings"
 	"time"
 
@@ -16,7 +13,6 @@ import (
 
 	"github.com/runai-prep/runai-prep/internal/fleet"
 	"github.com/runai-prep/runai-prep/internal/report"
-	"github.com/runai-prep/runai-prep/remote"
 )
 
 // applyFlags are those of apply alone.
@@ -136,22 +132,8 @@ func (a *app) runApply(ctx context.Context, path string, yes bool, o fleet.Apply
 			return a.concluded(ctx, e, visits)
 		}
 	}
-	o.Holder = remote.Holder{Who: whoami(), RunID: e.result.RunID}
 	a.watch(e, len(visits), func() { e.fleet.Apply(ctx, visits, o) })
 	return a.concluded(ctx, e, visits)
-}
-
-// whoami is who applies, as hosts remember it and tell others: alice@controller.
-func whoami() string {
-	who := os.Getenv("SUDO_USER")
-	if u, err := user.Current(); who == "" && err == nil {
-		who = u.Username
-	}
-	where, err := os.Hostname()
-	if err != nil {
-		where = "an unnamed machine"
-	}
-	return cmp.Or(who, "somebody") + "@" + where
 }
 
 // usePlan takes the flags that a saved plan was made with.

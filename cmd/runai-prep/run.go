@@ -1,17 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/user"
 	"slices"
 	"time"
 
 	"github.com/runai-prep/runai-prep/internal/fleet"
 	"github.com/runai-prep/runai-prep/internal/report"
 	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
 	"github.com/runai-prep/runai-prep/tasks"
 )
 
@@ -54,6 +58,7 @@ func (a *app) prepare(command, path string) (*expedition, error) {
 	a.warnIdle(hosts)
 	a.dialer = a.newDialer()
 	began := time.Now()
+	id := newRunID(began)
 	return &expedition{
 		inv:   inv,
 		hosts: hosts,
@@ -64,13 +69,14 @@ func (a *app) prepare(command, path string) (*expedition, error) {
 			Tasks:    selected,
 			Parallel: a.common.parallel,
 			Timeout:  a.common.timeout,
+			Holder:   remote.Holder{Who: whoami(), RunID: id},
 			Log:      slog.Default(),
 		},
 		result: report.Result{
 			Schema:       report.Schema,
 			Command:      command,
 			Version:      buildVersion(),
-			RunID:        newRunID(began),
+			RunID:        id,
 			Started:      began.UTC().Format(time.RFC3339),
 			Inventory:    path,
 			Requirements: inv.Requirements.Name,
@@ -83,6 +89,19 @@ func newRunID(began time.Time) string {
 	var b [3]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
 	return began.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(b[:])
+}
+
+// whoami is who applies, as hosts remember it and tell others: alice@controller.
+func whoami() string {
+	who := os.Getenv("SUDO_USER")
+	if u, err := user.Current(); who == "" && err == nil {
+		who = u.Username
+	}
+	where, err := os.Hostname()
+	if err != nil {
+		where = "an unnamed machine"
+	}
+	return cmp.Or(who, "somebody") + "@" + where
 }
 
 // conclude completes the result from the visits.

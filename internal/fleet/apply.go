@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/runai-prep/runai-prep/internal/report"
-	"github.com/runai-prep/runai-prep/remote"
 )
 
 // A Share is a number of hosts, or a percentage of them: "5", "20%".
@@ -49,8 +48,6 @@ type ApplyOptions struct {
 	// Hard outlives the context of Apply by one more Ctrl-C; what must not be
 	// left in the middle is given it.
 	Hard context.Context
-	// Holder is who applies, as others at work on a host are told.
-	Holder remote.Holder
 	// LockWait is how long another one at work on a host is waited for; 0: not
 	// at all.
 	LockWait time.Duration

@@ -48,6 +48,7 @@ type Fleet struct {
 	Tasks    []tasks.Task
 	Parallel int           // hosts at once
 	Timeout  time.Duration // for one look at one host, connecting included
+	Holder   remote.Holder // who we are, as others at work on a host are told
 	Log      *slog.Logger
 	Progress func(Event) // called from many goroutines; may be nil
 }

@@ -14,8 +14,8 @@ import (
 // workSection is the section of a look that tells who is at work on the host.
 const workSection = "work"
 
-// readWork notes who is at work on the host. Where that cannot be told, the
-// look is as good as it would be without: the lock decides, not this.
+// readWork notes who else is at work on the host. Where that cannot be told,
+// the look is as good as it would be without: the lock decides, not this.
 func (f *Fleet) readWork(v *Visit, s remote.Section) {
 	err := sectionError(s)
 	if err == nil {
@@ -24,6 +24,9 @@ func (f *Fleet) readWork(v *Visit, s remote.Section) {
 	if err != nil {
 		v.work = nil
 		f.log().Warn("who is at work on the host cannot be told", "host", v.Host.Name, "error", err)
+	}
+	if v.work != nil && v.work.RunID == f.Holder.RunID && !leftBehind(v.work) {
+		v.work = nil // that is us
 	}
 }
 
@@ -91,7 +94,7 @@ func (f *Fleet) lock(ctx context.Context, v *Visit, o ApplyOptions) (lock io.Clo
 		f.event(v, "waiting: "+w.String())
 	}
 	for range maxTakeOver {
-		lock, err = v.conn.Lock(ctx, o.Holder, o.LockWait, waiting)
+		lock, err = v.conn.Lock(ctx, f.Holder, o.LockWait, waiting)
 		var locked *remote.LockedError
 		if !errors.As(err, &locked) || !leftBehind(&locked.Work) {
 			break
