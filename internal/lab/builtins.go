@@ -75,6 +75,10 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 	case name == "wait" && len(args) == 1, name == "pwd" && len(args) == 1, name == "exec" && len(args) == 1:
 	case name == "kill", findBuiltin(name) != nil, slices.Contains(bashOnly, name):
 		return append([]string{external + name}, args[1:]...), nil
+	case (name == "[" || name == "test") && slices.Contains(args, "-ef"):
+		if answer, ok := s.sameFile(hc, args); ok {
+			return []string{answer}, nil
+		}
 	case name == "cd":
 		if why := s.cannotEnter(hc, args); why != "" {
 			fmt.Fprintf(hc.Stderr, "%s: %d: cd: %s\n", s.name, hc.Pos.Line(), why)
@@ -82,6 +86,26 @@ func (s *shell) call(ctx context.Context, args []string) ([]string, error) {
 		}
 	}
 	return args, nil
+}
+
+// sameFile answers [ A -ef B ], for which the interpreter would ask the real
+// machine's filesystem: it is "true" or "false".
+func (s *shell) sameFile(hc interp.HandlerContext, args []string) (answer string, ok bool) {
+	words := args[1:]
+	if args[0] == "[" && words[len(words)-1] == "]" {
+		words = words[:len(words)-1]
+	}
+	wanted := true
+	if words[0] == "!" {
+		wanted, words = false, words[1:]
+	}
+	if len(words) != 3 || words[1] != "-ef" {
+		return "", false
+	}
+	a, errA := s.machine.fs.stat(s.cred, s.own(abs(hc.Dir, words[0])), true)
+	b, errB := s.machine.fs.stat(s.cred, s.own(abs(hc.Dir, words[2])), true)
+	same := errA == nil && errB == nil && a.ino == b.ino && a.dev == b.dev
+	return map[bool]string{true: "true", false: "false"}[same == wanted], true
 }
 
 // cannotEnter says why cd would fail, in dash's words.

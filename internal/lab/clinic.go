@@ -45,7 +45,7 @@ func newWorld() (*world, map[string]distro, error) {
 		},
 		hosts: map[string]string{
 			nasName: "10.77.0.5", "proxy.example.com": "10.77.0.3", "old-proxy.example.com": "10.77.0.2",
-			"deb.debian.org": "10.77.0.4", "archive.ubuntu.com": "10.77.0.4",
+			"deb.debian.org": "10.77.0.4", "security.debian.org": "10.77.0.4", "archive.ubuntu.com": "10.77.0.4", "security.ubuntu.com": "10.77.0.4",
 		},
 		proxies: map[string]bool{"proxy.example.com:3128": true},
 	}
@@ -61,7 +61,8 @@ func newWorld() (*world, map[string]distro, error) {
 }
 
 func machineSpec(d distro, n int) spec {
-	return spec{distro: d, cpus: 16, memory: 67_108_864_000, disk: 500 << 30, user: "ops", address: fmt.Sprintf("10.77.1.%d", n%250+1)}
+	return spec{distro: d, cpus: 16, memory: 67_108_864_000, disk: 500 << 30, user: "ops", address: fmt.Sprintf("10.77.1.%d", n%250+1),
+		gpus: h100s(2), secureBoot: "off"}
 }
 
 // alike are n hosts of which none has anything of its own.
@@ -84,6 +85,51 @@ func alike(all map[string]distro, n int, fresh bool) []patient {
 
 func withRuntime(m *Machine) { m.install("containerd") }
 
+// fromImage is a host that somebody has put a driver on, and nothing else.
+func fromImage(m *Machine) {
+	withRuntime(m)
+	m.withDriver("535.261.03")
+}
+
+// withDriver installs a driver as its packages do, held, for the kernels that
+// there are.
+func (m *Machine) withDriver(version string) {
+	kernels := m.kernels()
+	var names []string
+	switch m.spec.distro.name {
+	case "debian-12":
+		revision := map[string]string{"535.183.01": "-1~deb12u1", "535.261.03": "-1", "535.309.01": "-0+deb12u1"}[version]
+		for _, k := range kernels {
+			names = append(names, "linux-headers-"+k)
+		}
+		m.install(append(names, "linux-headers-amd64", "dkms")...)
+		names = []string{"nvidia-kernel-dkms", "nvidia-smi", "libcuda1", "nvidia-kernel-support", "nvidia-alternative", "libnvidia-ml1", "libnvidia-cfg1"}
+		for i, name := range names {
+			names[i] = name + "=" + version + revision
+		}
+		m.install(append(names, "nvidia-persistenced")...)
+		m.hold("nvidia-kernel-dkms", "nvidia-smi", "libcuda1")
+	case "ubuntu-22.04":
+		b := branch(version)
+		names = []string{"nvidia-headless-no-dkms-" + b + "-server", "nvidia-utils-" + b + "-server", "nvidia-compute-utils-" + b + "-server", "nvidia-kernel-common-" + b + "-server"}
+		for i, name := range names {
+			names[i] = name + "=" + version + "-0ubuntu0.22.04.1"
+		}
+		for _, k := range kernels {
+			names = append(names, "linux-modules-nvidia-"+b+"-server-"+k)
+		}
+		m.install(names...)
+	}
+}
+
+func (m *Machine) hold(names ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range names {
+		m.held[name] = true
+	}
+}
+
 // clinic is the fleet to practise on: each host has an illness of its own.
 func clinic(all map[string]distro) []patient {
 	debian, ubuntu := all["debian-12"], all["ubuntu-22.04"]
@@ -95,13 +141,13 @@ func clinic(all map[string]distro) []patient {
 		{name: "gpu-03", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(debian, 3),
 			illness: "wrong proxy in /etc/environment and in containerd's drop-in", infect: wrongProxy},
 		{name: "gpu-04", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(ubuntu, 4),
-			illness: "NVIDIA driver 384.59, older than anything asks for", infect: oldDriver},
+			illness: "NVIDIA driver 470, of a branch that is given up", infect: oldDriver},
 		{name: "gpu-05", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 5),
 			illness: "mounts the old NAS, and fstab still names it", infect: staleMount},
 		{name: "gpu-06", role: "gpu", groups: []string{"rack-b", "locked"}, spec: machineSpec(ubuntu, 6),
 			illness: "freshly installed, and sudo asks for a password", infect: withRuntime},
 		{name: "gpu-07", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 7),
-			illness: "freshly installed, and slow: every answer is 80 ms late", infect: withRuntime},
+			illness: "installed from an image, and slow: every answer is 80 ms late", infect: fromImage},
 		{name: "gpu-08", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 8),
 			illness: "unreachable: nobody listens at its port", unplugged: true},
 		{name: "gpu-09", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 9),
@@ -118,6 +164,7 @@ func clinic(all map[string]distro) []patient {
 			s.latency = 80 * time.Millisecond
 		case "cpu-01":
 			s.memory = 2_050_000 * 1024
+			s.gpus = nil
 			s.cpus = 8
 		}
 	}
@@ -128,6 +175,9 @@ func clinic(all map[string]distro) []patient {
 // wishes.
 func readyByHand(m *Machine) {
 	withRuntime(m)
+	if len(m.spec.gpus) > 0 {
+		m.withDriver("535.261.03")
+	}
 	m.install("nfs-common")
 	fstab, _ := m.ReadFile("/etc/fstab")
 	m.put("/etc/fstab", fstab+nasName+":"+nasExport+" "+mountPath+" nfs rw,hard,noatime,vers=4.2,_netdev,nofail 0 0\n")
@@ -165,49 +215,11 @@ func wrongProxy(m *Machine) {
 
 func oldDriver(m *Machine) {
 	readyByHand(m)
-	m.installOldDriver("384.59")
+	m.withDriver("470.256.02")
 }
 
 func staleMount(m *Machine) {
 	fstab, _ := m.ReadFile("/etc/fstab")
 	readyByHand(m)
 	m.put("/etc/fstab", fstab+"# data for training, ticket 4711\n"+oldNAS+":/data "+mountPath+" nfs defaults,_netdev 0 0\n")
-}
-
-// installOldDriver makes a driver seem to be loaded.
-func (m *Machine) installOldDriver(version string) {
-	m.must(m.WriteFile("/usr/bin/nvidia-smi", elf+"nvidia-smi", 0o755))
-	m.must(m.WriteFile("/usr/lib/modules/"+m.spec.distro.kernel+"/updates/dkms/nvidia.ko", elf+"module", 0o644))
-	m.mu.Lock()
-	m.packages["nvidia-384"] = version + "-0ubuntu1"
-	m.packages["nvidia-kernel"] = version
-	m.mu.Unlock()
-	m.kernelFile("/proc/driver/nvidia/version", "NVRM version: NVIDIA UNIX x86_64 Kernel Module  "+version+"  Wed Jul 19 23:53:34 PDT 2017\nGCC version:  gcc version 11.4.0\n")
-	m.spec.distro.modules = append(append([]string{}, m.spec.distro.modules...), "nvidia", "nvidia_uvm")
-}
-
-// kernelFile adds a file to /proc or /sys of this machine alone.
-func (m *Machine) kernelFile(name, text string) {
-	m.fs.mu.Lock()
-	defer m.fs.mu.Unlock()
-	top := m.fs.topAt("/" + firstPart(name))
-	m.fs.own(&top.root)
-	n := top.root
-	parts := splitPath(name)[1:]
-	for i, part := range parts {
-		next := n.kids[part]
-		switch {
-		case next == nil && i < len(parts)-1:
-			m.fs.ino++
-			next = &node{owner: m.fs, mode: dirMode, ino: m.fs.ino, kids: map[string]*node{}, show: aDirectory}
-		case next == nil:
-			m.fs.ino++
-			next = &node{owner: m.fs, mode: 0o444, ino: m.fs.ino}
-			next.show = func(*Machine) string { return text }
-		case next.owner != m.fs:
-			next = next.clone(m.fs)
-		}
-		n.kids[part] = next
-		n = next
-	}
 }

@@ -2,23 +2,16 @@ package lab
 
 // A distro is an operating system that practice hosts run.
 type distro struct {
-	name      string // of its folder under images, "debian-12"
-	kernel    string // uname -r
-	version   string // /proc/version
-	modules   []string
-	installed map[string]string // packages of a fresh host, with versions
-	catalogue map[string]pkg    // what apt-get can install
-	passwd    string            // filled by loadImages
-	group     string
-}
-
-// A pkg is a package that a package manager can install.
-type pkg struct {
-	version string
-	section string
-	depends []string
-	files   []string // programs
-	units   map[string]string
+	name         string // of its folder under images, "debian-12"
+	manager      string // apt, dnf, zypper
+	kernel       string // uname -r of a fresh host
+	version      string // /proc/version
+	modules      []string
+	headers      string            // how a package of kernel headers begins
+	installed    map[string]string // packages of a fresh host, with versions
+	repositories []*repository     // all that can be set up
+	passwd       string            // filled by loadImages
+	group        string
 }
 
 func distros() []distro { return []distro{debian12(), ubuntu2204()} }
@@ -26,6 +19,7 @@ func distros() []distro { return []distro{debian12(), ubuntu2204()} }
 func debian12() distro {
 	return distro{
 		name:    "debian-12",
+		manager: "apt", headers: "linux-headers-",
 		kernel:  "6.1.0-37-amd64",
 		version: "Linux version 6.1.0-37-amd64 (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40) #1 SMP PREEMPT_DYNAMIC Debian 6.1.140-1 (2025-05-22)",
 		modules: []string{"ext4", "mbcache", "jbd2", "igb", "nvme", "nvme_core", "sunrpc"},
@@ -36,17 +30,14 @@ func debian12() distro {
 			"openssh-sftp-server": "1:9.2p1-2+deb12u6", "openssl": "3.0.16-1~deb12u1", "procps": "2:4.0.2-3", "sudo": "1.9.13p3-1+deb12u2",
 			"systemd": "252.38-1~deb12u1", "util-linux": "2.38.1-5+deb12u3",
 		},
-		catalogue: debianCatalogue(map[string]string{
-			"nfs-common": "1:2.6.2-4+deb12u1", "libnfsidmap1": "1:2.6.2-4+deb12u1", "rpcbind": "1.2.6-6+b1", "keyutils": "1.6.3-2",
-			"containerd": "1.6.20~ds1-1+deb12u1", "runc": "1.1.5+ds1-1+deb12u1", "docker.io": "20.10.24+dfsg1-1+deb12u1",
-			"squid": "5.7-2+deb12u2", "curl": "7.88.1-10+deb12u12", "jq": "1.6-2.1",
-		}),
+		repositories: debianRepositories(),
 	}
 }
 
 func ubuntu2204() distro {
 	return distro{
 		name:    "ubuntu-22.04",
+		manager: "apt", headers: "linux-headers-",
 		kernel:  "5.15.0-143-generic",
 		version: "Linux version 5.15.0-143-generic (buildd@lcy02-amd64-110) (gcc (Ubuntu 11.4.0-1ubuntu1~22.04) 11.4.0, GNU ld (GNU Binutils for Ubuntu) 2.38) #153-Ubuntu SMP Fri Jun 13 19:10:45 UTC 2025",
 		modules: []string{"ext4", "mbcache", "jbd2", "igb", "nvme", "nvme_core", "sunrpc"},
@@ -57,57 +48,8 @@ func ubuntu2204() distro {
 			"openssh-server": "1:8.9p1-3ubuntu0.13", "openssh-sftp-server": "1:8.9p1-3ubuntu0.13", "openssl": "3.0.2-0ubuntu1.19",
 			"procps": "2:3.3.17-6ubuntu2.1", "sudo": "1.9.9-1ubuntu2.5", "systemd": "249.11-0ubuntu3.16", "util-linux": "2.37.2-4ubuntu3.4",
 		},
-		catalogue: debianCatalogue(map[string]string{
-			"nfs-common": "1:2.6.1-1ubuntu1.2", "libnfsidmap1": "1:2.6.1-1ubuntu1.2", "rpcbind": "1.2.6-2build1", "keyutils": "1.6.1-2ubuntu3",
-			"containerd": "1.7.27-0ubuntu1~22.04.1", "runc": "1.2.5-0ubuntu1~22.04.1", "docker.io": "27.5.1-0ubuntu3~22.04.2",
-			"squid": "5.9-0ubuntu0.22.04.4", "curl": "7.81.0-1ubuntu1.20", "jq": "1.6-2.1ubuntu3.1",
-		}),
+		repositories: ubuntuRepositories(),
 	}
-}
-
-// debianCatalogue is what the packages of Debian and its kin hold, at the
-// versions given.
-func debianCatalogue(versions map[string]string) map[string]pkg {
-	all := map[string]pkg{
-		"nfs-common": {
-			section: "net",
-			depends: []string{"keyutils", "libnfsidmap1", "rpcbind"},
-			files:   []string{"/usr/sbin/mount.nfs", "/usr/sbin/mount.nfs4", "/usr/sbin/umount.nfs", "/usr/sbin/umount.nfs4", "/usr/sbin/showmount", "/usr/sbin/nfsstat"},
-			units:   map[string]string{"nfs-client.target": "[Unit]\nDescription=NFS client services\n\n[Install]\nWantedBy=multi-user.target\n"},
-		},
-		"libnfsidmap1": {section: "libs"},
-		"keyutils":     {section: "admin", files: []string{"/usr/bin/keyctl"}},
-		"rpcbind": {
-			section: "net",
-			files:   []string{"/usr/sbin/rpcbind", "/usr/sbin/rpcinfo"},
-			units:   map[string]string{"rpcbind.service": service("RPC bind portmap service", "/sbin/rpcbind -f -w")},
-		},
-		"runc": {section: "admin", files: []string{"/usr/sbin/runc"}},
-		"containerd": {
-			section: "admin",
-			depends: []string{"runc"},
-			files:   []string{"/usr/bin/containerd", "/usr/bin/ctr", "/usr/bin/containerd-shim-runc-v2"},
-			units:   map[string]string{"containerd.service": service("containerd container runtime", "/usr/bin/containerd")},
-		},
-		"docker.io": {
-			section: "admin",
-			depends: []string{"containerd", "runc"},
-			files:   []string{"/usr/bin/docker", "/usr/sbin/dockerd"},
-			units:   map[string]string{"docker.service": service("Docker Application Container Engine", "/usr/sbin/dockerd -H fd://")},
-		},
-		"squid": {
-			section: "web",
-			files:   []string{"/usr/sbin/squid"},
-			units:   map[string]string{"squid.service": service("Squid Web Proxy Server", "/usr/sbin/squid --foreground -sYC")},
-		},
-		"curl": {section: "web", files: []string{"/usr/bin/curl"}},
-		"jq":   {section: "utils", files: []string{"/usr/bin/jq"}},
-	}
-	for name, p := range all {
-		p.version = versions[name]
-		all[name] = p
-	}
-	return all
 }
 
 func service(description, command string) string {

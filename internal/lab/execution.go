@@ -206,6 +206,29 @@ func detached(p *process) int {
 	return work()
 }
 
+// systemdRun is systemd-run --scope: the command runs in a control group of its
+// own, so that it is not ended with the login that it comes from.
+func systemdRun(p *process) int {
+	set, args, unknown := options(p.args[1:], "-q -G --quiet --scope --collect", "-u -p --unit --property --slice")
+	switch {
+	case unknown != "" || !isSet(set, "--scope") || len(args) == 0:
+		return p.lacks(orElse(unknown, "without --scope"))
+	case p.cred.uid != 0:
+		fmt.Fprintln(p.stderr, "Failed to start transient scope unit: Interactive authentication required.")
+		return 1
+	}
+	unit := orElse(set["--unit"]+set["-u"], fmt.Sprintf("run-%d", p.pid))
+	if !isSet(set, "-q", "--quiet") {
+		fmt.Fprintf(p.stderr, "Running scope as unit: %s.scope\n", unit)
+	}
+	c := p.child(p.ctx, args)
+	defer c.exit()
+	c.cgroup = "0::/system.slice/" + unit + ".scope"
+	return c.start(func(format string, a ...any) {
+		fmt.Fprintf(p.stderr, "Failed to find executable %s: No such file or directory\n", args[0])
+	})
+}
+
 func nice(p *process) int {
 	_, args, unknown := options(p.args[1:], "-t", "-n -c")
 	if unknown != "" || len(args) == 0 {

@@ -100,12 +100,24 @@ func loadImage(d *distro) (*image, error) {
 		}
 	}
 	im.dir(disk, "/etc").kids["sudoers"].mode = 0o440
+	text := func(name string) string { return string(im.dir(disk, path.Dir(name)).kids[path.Base(name)].data) }
 	im.file(disk, "/etc/shadow", "root:*:20000:0:99999:7:::\n", 0o640).gid = 42
 	im.file(disk, "/boot/vmlinuz-"+d.kernel, "kernel\n", 0o600)
 	im.link(disk, "/vmlinuz", "boot/vmlinuz-"+d.kernel)
 	im.file(disk, "/usr/lib/modules/"+d.kernel+"/modules.dep", modulesDep, 0o644)
 	for module := range strings.FieldsSeq(modulesOnDisk) {
-		im.file(disk, "/usr/lib/modules/"+d.kernel+"/kernel/"+module+".ko", elf+"module", 0o644)
+		im.file(disk, "/usr/lib/modules/"+d.kernel+"/kernel/"+module+".ko", moduleMark, 0o644)
+	}
+	im.file(disk, "/boot/initrd.img-"+d.kernel, "initramfs of "+d.kernel+"\n", 0o600)
+	im.dir(disk, "/var/cache/apt/archives")
+	im.file(disk, "/boot/grub/grub.cfg", "set default=0\n", 0o600)
+	im.file(disk, "/etc/default/grub", "GRUB_DEFAULT=0\nGRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX=\"\"\n", 0o644)
+	// The lists of the repositories that are set up have been fetched.
+	for _, s := range aptSourcesIn(text("/etc/apt/sources.list")) {
+		found, _ := s.of(d.repositories)
+		for _, r := range found {
+			im.file(disk, r.list(), "Packages of "+r.uri+"\n", 0o644)
+		}
 	}
 	im.file(disk, "/var/lib/dpkg/status", "", 0o644).show = (*Machine).dpkgStatus
 	for name := range d.installed {
@@ -115,12 +127,11 @@ func loadImage(d *distro) (*image, error) {
 	im.dir(disk, "/etc/systemd/system/multi-user.target.wants")
 	im.link(disk, "/etc/systemd/system/multi-user.target.wants/ssh.service", "/lib/systemd/system/ssh.service")
 	im.file(disk, "/etc/ssl/certs/ca-certificates.crt", "# 140 certificates of public authorities\n", 0o644)
-	text := func(name string) string { return string(im.dir(disk, path.Dir(name)).kids[path.Base(name)].data) }
 	d.passwd, d.group = text("/etc/passwd"), text("/etc/group")
 
 	im.add("26 1 8:1 / ext4 /dev/sda1 rw,relatime rw,errors=remount-ro", disk)
 	im.add("21 26 0:20 /proc proc proc rw,nosuid,nodev,noexec,relatime rw", im.proc())
-	im.add("22 26 0:21 /sys sysfs sysfs rw,nosuid,nodev,noexec,relatime rw", im.sys(d))
+	im.add("22 26 0:21 /sys sysfs sysfs rw,nosuid,nodev,noexec,relatime rw", im.sys())
 	im.add("23 26 0:5 /dev devtmpfs udev rw,nosuid,relatime rw,size=8123456k,nr_inodes=2030864,mode=755", im.devices())
 	im.add("24 26 0:23 /run tmpfs tmpfs rw,nosuid,nodev,noexec,relatime rw,size=1629324k,mode=755", im.runtime())
 	im.add("25 23 0:24 /dev/shm tmpfs tmpfs rw,nosuid,nodev rw", im.sticky())
@@ -155,6 +166,7 @@ func (im *image) devices() *node {
 		n.target = strings.TrimPrefix(name, "u")
 	}
 	im.dir(top, "shm")
+	top.lookUp((*Machine).gpuDevices)
 	im.link(top, "fd", "/proc/self/fd")
 	im.link(top, "stdin", "/proc/self/fd/0")
 	im.link(top, "stdout", "/proc/self/fd/1")

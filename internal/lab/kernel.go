@@ -3,7 +3,6 @@ package lab
 import (
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 	"time"
 )
@@ -22,7 +21,7 @@ func (im *image) proc() *node {
 		"1/cgroup": func(*Machine) string { return "0::/init.scope\n" },
 		"version":  func(m *Machine) string { return m.spec.distro.version + "\n" },
 		"cmdline": func(m *Machine) string {
-			return "BOOT_IMAGE=/boot/vmlinuz-" + m.spec.distro.kernel + " root=UUID=5b0c4a3e-8f7d-4c55-9a34-2f0a6f1d7e21 ro quiet\n"
+			return "BOOT_IMAGE=/boot/vmlinuz-" + m.kernel() + " root=UUID=5b0c4a3e-8f7d-4c55-9a34-2f0a6f1d7e21 ro quiet\n"
 		},
 		"uptime":  (*Machine).uptime,
 		"locks":   (*Machine).procLocks,
@@ -34,7 +33,7 @@ func (im *image) proc() *node {
 		"sys/kernel/random/boot_id":   func(m *Machine) string { return m.BootID() + "\n" },
 		"sys/kernel/random/uuid":      func(*Machine) string { return uuid() + "\n" },
 		"sys/kernel/hostname":         func(m *Machine) string { return m.Name + "\n" },
-		"sys/kernel/osrelease":        func(m *Machine) string { return m.spec.distro.kernel + "\n" },
+		"sys/kernel/osrelease":        func(m *Machine) string { return m.kernel() + "\n" },
 		"sys/kernel/ostype":           func(*Machine) string { return "Linux\n" },
 		"sys/kernel/arch":             func(*Machine) string { return "x86_64\n" },
 		"sys/kernel/modules_disabled": func(*Machine) string { return "0\n" },
@@ -44,6 +43,7 @@ func (im *image) proc() *node {
 		im.file(top, name, "", 0o444).show = show
 	}
 	im.link(top, "mounts", "self/mounts")
+	im.dir(top, "driver").lookUp((*Machine).procDriver)
 	for _, sysctl := range []string{"net/ipv4/ip_forward", "net/bridge/bridge-nf-call-iptables", "fs/inotify/max_user_instances", "vm/swappiness"} {
 		n := im.file(top, "sys/"+sysctl, "", 0o644)
 		n.show = func(m *Machine) string { return m.getSysctl(sysctl) }
@@ -52,7 +52,7 @@ func (im *image) proc() *node {
 	return top
 }
 
-func (im *image) sys(d *distro) *node {
+func (im *image) sys() *node {
 	top := im.node(fs.ModeDir | 0o555)
 	top.show = aDirectory
 	for name, show := range map[string]func(*Machine) string{
@@ -70,9 +70,10 @@ func (im *image) sys(d *distro) *node {
 	for _, dir := range []string{"fs/cgroup", "bus/pci/devices", "module", "kernel"} {
 		im.dir(top, dir)
 	}
-	for _, module := range d.modules {
-		im.dir(top, "module/"+module)
-	}
+	im.dir(top, "module").lookUp((*Machine).sysModules)
+	im.dir(top, "bus/pci/devices").lookUp((*Machine).pciDevices)
+	im.dir(top, "bus/pci/drivers").lookUp((*Machine).pciDrivers)
+	im.dir(top, "firmware").lookUp((*Machine).firmware)
 	return top
 }
 
@@ -108,27 +109,6 @@ func (m *Machine) filesystems() string {
 		text += "nodev\toverlay\n"
 	}
 	return text
-}
-
-func (m *Machine) loaded(module string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.modules[module]
-}
-
-func (m *Machine) procModules() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var names []string
-	for name := range m.modules {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	var b strings.Builder
-	for i, name := range names {
-		fmt.Fprintf(&b, "%s %d 0 - Live 0x%016x\n", name, 16384*(i+1), 0)
-	}
-	return b.String()
 }
 
 func (m *Machine) bootTime() time.Time {

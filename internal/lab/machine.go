@@ -38,12 +38,16 @@ type Machine struct {
 	locks    []*fileLock
 	unlocked chan struct{} // closed, and another made, when a lock is given back
 
-	units    map[string]*unit
-	packages map[string]string // name to version
-	held     map[string]bool
-	modules  map[string]bool
-	sysctl   map[string]string
-	silent   map[string]bool // NFS servers that it does not reach, by address
+	units     map[string]*unit
+	packages  map[string]*pkg // that are installed
+	held      map[string]bool
+	halfway   map[string]bool       // packages that were unpacked and not set up
+	modules   map[string]moduleFile // that are loaded
+	running   string                // the kernel
+	kernelLog []string
+	residents []resident // that the first boot starts
+	sysctl    map[string]string
+	silent    map[string]bool // NFS servers that it does not reach, by address
 
 	restart func() // what a reboot asks for; set by the fleet
 }
@@ -59,6 +63,10 @@ type spec struct {
 	secret  string // the user's password
 	latency time.Duration
 	address string // as the host sees itself: "10.77.1.11"
+
+	gpus       []gpu
+	nvswitches int
+	secureBoot string // on, off; empty: it has no EFI
 }
 
 type sudoMode int
@@ -80,15 +88,13 @@ type world struct {
 func newMachine(name, illness string, s spec, w *world) *Machine {
 	m := &Machine{Name: name, Illness: illness, spec: s, world: w,
 		unlocked: make(chan struct{}), procs: map[int]*process{}, missing: map[string]bool{}, units: map[string]*unit{},
-		packages: map[string]string{}, held: map[string]bool{}, modules: map[string]bool{}, sysctl: map[string]string{}, silent: map[string]bool{}}
+		packages: map[string]*pkg{}, held: map[string]bool{}, halfway: map[string]bool{}, modules: map[string]moduleFile{}, sysctl: map[string]string{}, silent: map[string]bool{}}
 	m.fs = &filesystem{machine: m, ino: 1 << 20, nextID: 30}
 	m.fs.mounts = baseMounts(w.images[s.distro.name])
 	for name, version := range s.distro.installed {
-		m.packages[name] = version
+		m.packages[name] = &pkg{name: name, version: version}
 	}
-	for _, mod := range s.distro.modules {
-		m.modules[mod] = true
-	}
+	m.running = s.distro.kernel
 	m.settle()
 	return m
 }
@@ -134,16 +140,22 @@ func (m *Machine) boot() {
 	clear(m.procs)
 	m.locks = nil
 	m.lastPID = 400 + rand.IntN(200)
-	m.modules = map[string]bool{}
+	m.modules, m.kernelLog = map[string]moduleFile{}, nil
 	for _, mod := range m.spec.distro.modules {
-		m.modules[mod] = true
+		m.modules[mod] = moduleFile{name: mod}
 	}
+	residents := m.residents
+	m.residents = nil
 	m.mu.Unlock()
 	m.fs.unmountNetwork()
 	m.fs.clearTmp()
+	m.bootKernel()
 	m.reloadUnits()
 	m.startEnabled()
 	m.mountAll(true)
+	for _, r := range residents {
+		m.spawn(r)
+	}
 }
 
 // restartSoon is what a program asks for that reboots the machine.

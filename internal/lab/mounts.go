@@ -328,13 +328,3 @@ func (m *Machine) mountAll(boot bool) {
 func (m *Machine) hasHelper(kind string) bool {
 	return m.fs.access(root, "/usr/sbin/mount."+kind, 1) == nil
 }
-
-func (m *Machine) loadModule(name string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.modules[name] = true
-	switch name {
-	case "nfs", "nfsv3", "nfsv4":
-		m.modules["nfs"], m.modules["lockd"], m.modules["sunrpc"], m.modules["grace"] = true, true, true, true
-	}
-}

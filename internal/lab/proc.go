@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -30,8 +31,10 @@ func (m *Machine) procDir(name string) *node {
 		m.mu.Lock()
 		seen.parent, seen.group, seen.sid, seen.uid, seen.dir = p.ppid, p.group, p.sid, p.cred.uid, p.dir
 		m.mu.Unlock()
+		seen.cgroup, seen.files = p.cgroup, append(slices.Clone(p.files), m.locksOf(pid)...)
 		seen.args, seen.environ = p.args, strings.Join(p.environ(), "\x00")+"\x00"
 	} else if u := m.unitOf(pid); u != nil {
+		seen.cgroup, seen.files = "0::/system.slice/"+u.name, m.filesOfUnit(u.name)
 		seen.args, seen.exe = []string{"/usr/bin/" + strings.TrimSuffix(u.name, ".service")}, "/usr/bin/"+strings.TrimSuffix(u.name, ".service")
 		seen.environ = strings.ReplaceAll("LANG=C.UTF-8\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin\n"+u.environment, "\n", "\x00")
 	} else {
@@ -63,6 +66,8 @@ type procSeen struct {
 	args               []string
 	environ            string
 	dir, exe           string
+	cgroup             string
+	files              []string
 }
 
 func (s procSeen) node(m *Machine) *node {
@@ -86,7 +91,7 @@ func (s procSeen) node(m *Machine) *node {
 			s.pid, comm, s.parent, s.group, s.sid, 1000+s.pid),
 		"comm":    comm + "\n",
 		"cmdline": strings.Join(s.args, "\x00") + "\x00",
-		"cgroup":  fmt.Sprintf("0::/user.slice/user-%d.slice/session-1.scope\n", s.uid),
+		"cgroup":  orElse(s.cgroup, fmt.Sprintf("0::/user.slice/user-%d.slice/session-1.scope", s.uid)) + "\n",
 		"status": fmt.Sprintf("Name:\t%s\nState:\tR (running)\nPid:\t%d\nPPid:\t%d\nUid:\t%[4]d\t%[4]d\t%[4]d\t%[4]d\n",
 			comm, s.pid, s.parent, s.uid),
 	} {
@@ -102,7 +107,7 @@ func (s procSeen) node(m *Machine) *node {
 	for i := range 3 {
 		add(fds, strconv.Itoa(i), node{mode: fs.ModeSymlink | 0o700, target: fmt.Sprintf("pipe:[%d]", s.pid*10+i)})
 	}
-	for i, name := range m.locksOf(s.pid) {
+	for i, name := range s.files {
 		add(fds, strconv.Itoa(3+i), node{mode: fs.ModeSymlink | 0o700, target: name})
 	}
 	return top

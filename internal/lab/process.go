@@ -23,7 +23,9 @@ type process struct {
 	kill    context.CancelCauseFunc
 
 	pid, ppid, group int
-	sid              int // of its session
+	sid              int      // of its session
+	cgroup           string   // empty: that of a login
+	files            []string // that it has open beside the first three
 	cred             cred
 	args             []string
 	env              map[string]string
@@ -77,7 +79,7 @@ func findSignal(name string) (signal, bool) {
 // child makes a process of the same user, group and session. Others see it
 // when it starts.
 func (p *process) child(ctx context.Context, args []string) *process {
-	c := &process{machine: p.machine, session: p.session, ppid: p.pid, group: p.group, sid: p.sid, cred: p.cred, args: args,
+	c := &process{machine: p.machine, session: p.session, ppid: p.pid, group: p.group, sid: p.sid, cgroup: p.cgroup, cred: p.cred, args: args,
 		env: p.env, dir: p.dir, umask: p.umask, stdin: p.stdin, stdout: p.stdout, stderr: p.stderr}
 	c.ctx, c.kill = context.WithCancelCause(ctx)
 	c.become(p.cred)

@@ -99,6 +99,8 @@ func findProgram(name string) func(*process) int {
 		return detached
 	case "flock":
 		return flock
+	case "systemd-run":
+		return systemdRun
 	case "sleep":
 		return sleep
 	case "timeout":
@@ -125,22 +127,32 @@ func findProgram(name string) func(*process) int {
 		return func(p *process) int { p.println("not a tty"); return 1 }
 	case "pwd":
 		return func(p *process) int { p.println(p.dir); return 0 }
-	case "logger", "ldconfig", "depmod", "update-initramfs":
+	case "logger", "ldconfig", "depmod":
 		return func(*process) int { return 0 }
 	case "getent":
 		return getent
-	case "lsmod":
-		return lsmod
-	case "modprobe", "rmmod":
-		return modprobe
-	case "modinfo":
-		return modinfo
 	case "sysctl":
 		return sysctl
-	case "nvidia-smi":
-		return nvidiaSMI
 	case "reboot", "shutdown":
 		return reboot
+
+	// modules.go, gpu.go, bootkernel.go
+	case "lsmod":
+		return lsmod
+	case "modprobe":
+		return modprobe
+	case "rmmod":
+		return rmmod
+	case "modinfo":
+		return modinfo
+	case "dmesg":
+		return dmesg
+	case "nvidia-smi":
+		return nvidiaSMI
+	case "update-initramfs":
+		return updateInitramfs
+	case "dracut", "mkinitrd":
+		return dracut
 
 	// sudo.go, sftp.go
 	case "sudo":
@@ -158,9 +170,11 @@ func findProgram(name string) func(*process) int {
 	case "findmnt":
 		return findmntProgram
 
-	// systemctl.go, packages.go
+	// systemctl.go, apt.go, dpkg.go, dkms.go
 	case "systemctl":
 		return systemctl
+	case "dkms":
+		return dkms
 	case "apt-get":
 		return aptGet
 	case "apt-mark":

@@ -25,8 +25,12 @@ func target(h inventory.Host) remote.Target {
 
 // look looks at a host as the command does, and plans.
 func look(ctx context.Context, c *remote.Conn, h inventory.Host) ([]tasks.Finding, error) {
+	return lookWith(ctx, c, h, tasks.All)
+}
+
+func lookWith(ctx context.Context, c *remote.Conn, h inventory.Host, list []tasks.Task) ([]tasks.Finding, error) {
 	var probes []remote.Probe
-	for _, t := range tasks.All {
+	for _, t := range list {
 		probes = append(probes, t.Look(h))
 	}
 	sections, err := c.Look(ctx, tasks.Prelude, probes)
@@ -34,7 +38,7 @@ func look(ctx context.Context, c *remote.Conn, h inventory.Host) ([]tasks.Findin
 		return nil, err
 	}
 	var all []tasks.Finding
-	for i, t := range tasks.All {
+	for i, t := range list {
 		s := sections[i]
 		if s.Failure != "" || s.Exit != 0 || s.Err != "" && s.Err != "Killed\n" {
 			return nil, fmt.Errorf("%s: %s, exit %d: %s\n%s", t.Name, s.Failure, s.Exit, s.Err, s.Out)
@@ -49,6 +53,15 @@ func look(ctx context.Context, c *remote.Conn, h inventory.Host) ([]tasks.Findin
 		}
 	}
 	return all, nil
+}
+
+func allTasks() []tasks.Task {
+	for _, t := range tasks.All {
+		if t.Name == "driver" {
+			return tasks.All
+		}
+	}
+	return append(append([]tasks.Task{}, tasks.All...), tasks.Driver)
 }
 
 func describe(findings []tasks.Finding) string {
@@ -319,4 +332,52 @@ func TestFiveHundred(t *testing.T) {
 		t.Error(err)
 	}
 	t.Logf("%d looked at in %v", looks, time.Since(began))
+}
+
+func TestZZ(t *testing.T) {
+	if os.Getenv("ZZ") == "" {
+		t.Skip()
+	}
+	dir := t.TempDir()
+	f := start(t, Config{Dir: dir})
+	inv := load(t, dir)
+	d := &remote.Dialer{ConfigFile: os.DevNull}
+	t.Cleanup(func() { _ = d.Close() })
+	for _, h := range inv.Hosts {
+		if only := os.Getenv("ONLY"); only != "" && only != h.Name {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		c, err := d.Dial(ctx, target(h))
+		if err != nil {
+			continue
+		}
+		if os.Getenv("RAW") != "" {
+			s, err := c.Look(ctx, tasks.Prelude, []remote.Probe{{Name: "driver", Script: tasks.Driver.Probe(h)}})
+			t.Log(s, err)
+		}
+		before, err := lookWith(ctx, c, h, allTasks())
+		if err != nil {
+			t.Log(err)
+			continue
+		}
+		t.Logf("%s before:\n%s", h.Name, describe(before))
+		if os.Getenv("DO") == "" {
+			continue
+		}
+	doing:
+		for _, finding := range before {
+			for _, s := range finding.Steps {
+				t.Log("DO", s.Title)
+				if err := c.Do(ctx, s, func(l string) { t.Log("    ", l) }); err != nil {
+					t.Errorf("%s: %s: %v", finding.Subject, s.Title, err)
+					break doing
+				}
+			}
+		}
+		after, err := lookWith(ctx, c, h, allTasks())
+		t.Logf("%s after:\n%s%v", h.Name, describe(after), err)
+		t.Logf("missing %v", f.Machine(h.Name).Missing())
+	}
 }

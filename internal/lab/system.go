@@ -64,7 +64,7 @@ func uname(p *process) int {
 	}
 	_, build, _ := strings.Cut(p.machine.spec.distro.version, ") #")
 	var words []string
-	for _, part := range [][2]string{{"-s", "Linux"}, {"-n", p.machine.Name}, {"-r", p.machine.spec.distro.kernel}, {"-v", "#" + build}, {"-m", "x86_64"}, {"-o", "GNU/Linux"}} {
+	for _, part := range [][2]string{{"-s", "Linux"}, {"-n", p.machine.Name}, {"-r", p.machine.kernel()}, {"-v", "#" + build}, {"-m", "x86_64"}, {"-o", "GNU/Linux"}} {
 		if isSet(set, part[0], "-a") || len(set) == 0 && part[0] == "-s" {
 			words = append(words, part[1])
 		}
@@ -158,103 +158,6 @@ func getent(p *process) int {
 	return status
 }
 
-func lsmod(p *process) int {
-	p.println("Module                  Size  Used by")
-	for line := range strings.Lines(p.machine.procModules()) {
-		f := strings.Fields(line)
-		p.printf("%-19s %8s  %s\n", f[0], f[1], f[2])
-	}
-	return 0
-}
-
-// modulePath is where a module lies for the running kernel; "" if nowhere.
-func (m *Machine) modulePath(name string) string {
-	name = strings.ReplaceAll(name, "-", "_")
-	top := "/usr/lib/modules/" + m.spec.distro.kernel
-	var look func(string) string
-	look = func(dir string) string {
-		entries, _ := m.fs.readDir(root, dir)
-		for _, e := range entries {
-			if e.IsDir() {
-				if found := look(dir + "/" + e.name); found != "" {
-					return found
-				}
-			} else if e.name == name+".ko" {
-				return strings.TrimPrefix(dir, "/usr") + "/" + e.name
-			}
-		}
-		return ""
-	}
-	return look(top)
-}
-
-func modprobe(p *process) int {
-	set, args, unknown := permuted(p.args[1:], "-q -n -r -a -v --dry-run --quiet", "")
-	if unknown != "" {
-		return p.usage(unknown)
-	}
-	m := p.machine
-	for _, name := range args {
-		if strings.Contains(name, "=") {
-			continue
-		}
-		if m.modulePath(name) == "" && !m.loaded(name) {
-			if !isSet(set, "-q", "--quiet") {
-				fmt.Fprintf(p.stderr, "modprobe: FATAL: Module %s not found in directory /lib/modules/%s\n", name, m.spec.distro.kernel)
-			}
-			return 1
-		}
-		if isSet(set, "-n", "--dry-run") {
-			continue
-		}
-		if p.cred.uid != 0 {
-			fmt.Fprintf(p.stderr, "modprobe: ERROR: could not insert '%s': Operation not permitted\n", name)
-			return 1
-		}
-		if isSet(set, "-r") || path.Base(p.args[0]) == "rmmod" {
-			m.mu.Lock()
-			delete(m.modules, name)
-			m.mu.Unlock()
-			continue
-		}
-		m.loadModule(strings.ReplaceAll(name, "-", "_"))
-	}
-	return 0
-}
-
-func modinfo(p *process) int {
-	set, args, unknown := permuted(p.args[1:], "-n", "-F -k --field")
-	if unknown != "" {
-		return p.usage(unknown)
-	}
-	for _, name := range args {
-		file := p.machine.modulePath(name)
-		if k := set["-k"]; file == "" || k != "" && k != p.machine.spec.distro.kernel {
-			fmt.Fprintf(p.stderr, "modinfo: ERROR: Module %s not found.\n", name)
-			return 1
-		}
-		fields := map[string]string{"filename": file, "vermagic": p.machine.spec.distro.kernel + " SMP preempt mod_unload modversions ", "license": "GPL"}
-		if name == "nvidia" {
-			fields["version"], fields["license"] = p.machine.installed("nvidia-kernel"), "NVIDIA"
-		}
-		switch f := set["-F"] + set["--field"]; {
-		case isSet(set, "-n"):
-			p.println(file)
-		case f != "":
-			if fields[f] != "" {
-				p.println(fields[f])
-			}
-		default:
-			for _, f := range []string{"filename", "version", "license", "vermagic"} {
-				if fields[f] != "" {
-					p.printf("%-15s %s\n", f+":", fields[f])
-				}
-			}
-		}
-	}
-	return 0
-}
-
 func sysctl(p *process) int {
 	set, args, unknown := permuted(p.args[1:], "-n -w -q -e --system", "-p")
 	if unknown != "" {
@@ -292,28 +195,6 @@ func reboot(p *process) int {
 		return 1
 	}
 	p.machine.restartSoon()
-	return 0
-}
-
-// nvidiaSMI answers for the driver that is loaded.
-func nvidiaSMI(p *process) int {
-	version, err := p.machine.fs.readFile(root, "/proc/driver/nvidia/version")
-	if err != nil {
-		p.print("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest NVIDIA driver is installed and running.\n\n")
-		return 9
-	}
-	driver := strings.Fields(string(version))[7]
-	for _, arg := range p.args[1:] {
-		if strings.HasPrefix(arg, "--query-gpu=driver_version") {
-			p.println(driver)
-			return 0
-		}
-		if arg == "-L" {
-			p.println("GPU 0: Tesla V100-SXM2-32GB (UUID: GPU-8f7d5b0c-4a3e-4c55-9a34-2f0a6f1d7e21)")
-			return 0
-		}
-	}
-	p.printf("| NVIDIA-SMI %s       Driver Version: %s       CUDA Version: 9.0     |\n", driver, driver)
 	return 0
 }
 

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strconv"
@@ -259,12 +258,23 @@ func (p *process) unitProperties(name string) []string {
 	}
 	return append(files,
 		"Type=simple", "Restart=always", "MainPID="+strconv.Itoa(u.pid), "Result=success",
-		"ExecMainStartTimestamp="+since, "Environment="+strings.Join(environment, " "),
+		"ExecMainStartTimestamp="+since, execStart(u), "Environment="+strings.Join(environment, " "),
 		"Id="+name, "Names="+name, "Description="+unitDescription(u),
 		"LoadState="+load, "ActiveState="+active, "SubState="+sub, "FragmentPath="+u.fragment,
 		"DropInPaths="+strings.Join(u.dropIns, " "), "UnitFileState="+m.enabled(name), "UnitFilePreset=enabled",
 		"ActiveEnterTimestamp="+since, "NeedDaemonReload="+reload,
 	)
+}
+
+// execStart is the property as systemd prints it.
+func execStart(u *unit) string {
+	for line := range strings.SplitSeq(strings.ReplaceAll(u.text, "\x00", "\n"), "\n") {
+		if command, ok := strings.CutPrefix(line, "ExecStart="); ok && command != "" {
+			program, _, _ := strings.Cut(command, " ")
+			return "ExecStart={ path=" + program + " ; argv[]=" + command + " ; ignore_errors=no ; start_time=[n/a] ; stop_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }"
+		}
+	}
+	return "ExecStart="
 }
 
 func unitDescription(u *unit) string {
@@ -316,17 +326,4 @@ func (p *process) systemctlList(verb string, set map[string]string, names []stri
 		}
 	}
 	return 0
-}
-
-// installUnits puts a package's units into place and starts its services, as
-// Debian's packages do.
-func (m *Machine) installUnits(units map[string]string) {
-	for name, text := range units {
-		m.must(m.WriteFile("/usr/lib/systemd/system/"+name, text, fs.FileMode(0o644)))
-	}
-	m.reloadUnits()
-	for name := range units {
-		m.enable(name)
-		m.startUnit(name)
-	}
 }

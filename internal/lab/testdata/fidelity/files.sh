@@ -45,3 +45,8 @@ echo tee | tee t3; cat t3
 test -d d -a -f l && echo both
 expr 1 >/dev/null 2>&1 || :
 seq 1 >/dev/null 2>&1 || :
+# The same file by two names, and which of two is newer.
+mkdir ef; echo a >ef/a; ln ef/a ef/b; ln -s a ef/c; echo a >ef/d
+[ ef/a -ef ef/b ] && echo link; [ ef/c -ef ef/a ] && echo symlink; [ ef/a -ef ef/d ] || echo another; [ ! ef/a -ef ef/d ] && echo not; test ef/none -ef ef/none || echo none
+if [ -e ef/a ] && [ ! ef/a -ef ef/d ]; then echo both; fi
+sleep 0.02; : >ef/e; [ ef/e -nt ef/a ] && echo newer; [ ef/a -nt ef/e ] || echo older
