@@ -49,6 +49,10 @@ func newWorld() (*world, map[string]distro, error) {
 		},
 		proxies: map[string]bool{"proxy.example.com:3128": true},
 	}
+	var err error
+	if w.outside, err = newOutside(); err != nil {
+		return nil, nil, err
+	}
 	all := map[string]distro{}
 	for _, d := range distros() {
 		im, err := loadImage(&d)

@@ -83,6 +83,7 @@ type world struct {
 	servers map[string]map[string]bool // NFS servers that answer, to what they export
 	hosts   map[string]string          // names that resolve, to addresses
 	proxies map[string]bool            // "proxy.example.com:3128" that let everything through
+	outside *outside                   // what the proxies let through
 }
 
 func newMachine(name, illness string, s spec, w *world) *Machine {

@@ -248,7 +248,22 @@ func (s *server) serve(c net.Conn) {
 	}
 }
 
-// tunnel forwards to another machine of the fleet, and nowhere else.
+// peer is what a tunnel leads to: another machine of the fleet, or something in
+// the machine's world.
+func (s *server) peer(ctx context.Context, host string, port int) (net.Conn, *ssh.OpenChannelError) {
+	if host != "127.0.0.1" && host != "localhost" {
+		return s.machine.reach(host, port)
+	}
+	var d net.Dialer
+	if s.forward(port) {
+		if c, err := d.DialContext(ctx, "tcp4", "127.0.0.1:"+strconv.Itoa(port)); err == nil {
+			return c, nil
+		}
+	}
+	return nil, &ssh.OpenChannelError{Reason: ssh.ConnectionFailed, Message: "Connection refused"}
+}
+
+// tunnel forwards to where a host of the fleet would come, and nowhere else.
 func (s *server) tunnel(ctx context.Context, offer ssh.NewChannel) {
 	var to struct {
 		Host       string
@@ -256,14 +271,13 @@ func (s *server) tunnel(ctx context.Context, offer ssh.NewChannel) {
 		Origin     string
 		OriginPort uint32
 	}
-	if ssh.Unmarshal(offer.ExtraData(), &to) != nil || to.Host != "127.0.0.1" && to.Host != "localhost" || !s.forward(int(to.Port)) {
+	if ssh.Unmarshal(offer.ExtraData(), &to) != nil {
 		_ = offer.Reject(ssh.ConnectionFailed, "Connection refused")
 		return
 	}
-	var d net.Dialer
-	peer, err := d.DialContext(ctx, "tcp4", "127.0.0.1:"+strconv.Itoa(int(to.Port)))
-	if err != nil {
-		_ = offer.Reject(ssh.ConnectionFailed, "Connection refused")
+	peer, refused := s.peer(ctx, to.Host, int(to.Port))
+	if refused != nil {
+		_ = offer.Reject(refused.Reason, refused.Message)
 		return
 	}
 	defer peer.Close()
