@@ -101,9 +101,6 @@ role "gpu" {
     min_cpus   = 8
     min_memory = "32GiB"
   }
-  nvidia_driver {
-    version = ">= 535.216, < 536"
-  }
 }
 
 `
