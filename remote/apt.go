@@ -20,24 +20,27 @@ locks="/var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock /v
 # a lock on any file; which file it is, their open files tell, for a lock's
 # inode is not the file's on an overlay.
 holder() {
-	by=
+	by= pids=
 	[ -r /proc/locks ] || return 1
-	set +f
 	while read -r x kind x mode pid x; do
-		case $kind-$mode-$pid in POSIX-WRITE-[1-9]*) ;; *) continue ;; esac
-		for fd in "/proc/$pid/fd/"*; do
-			for f in $locks; do
+		case $kind-$mode-$pid in POSIX-WRITE-[1-9]*) pids="$pids $pid" ;; esac
+	done </proc/locks
+	for f in $locks; do
+		for pid in $pids; do
+			set +f
+			set -- "/proc/$pid/fd/"*
+			set -f
+			for fd; do
 				if [ "$fd" -ef "$f" ]; then
 					command=
 					if [ -r "/proc/$pid/cmdline" ]; then command=$(tr '\000' ' ' <"/proc/$pid/cmdline"); fi
+					command=${command% }
 					by="$f is held by ${command:-a process} (pid $pid)"
-					set -f
 					return 0
 				fi
 			done
 		done
-	done </proc/locks
-	set -f
+	done
 	return 1
 }
 # unlocked waits until nobody holds a lock of apt's or dpkg's.
@@ -98,24 +101,38 @@ try() {
 	[ "$left" -gt 5 ] || left=5
 	changing apt-get $options -o DPkg::Lock::Timeout=$left $no ${download:+--download-only} "$@"
 }
+# kept sets holds again: apt takes them off what it may change.
+kept() {
+	[ -n "$held" ] || return 0
+	quietly apt-mark showhold
+	for n in $holds; do
+		case " $(printf '%s' "$out" | tr '\n' ' ') " in *" $n "*) continue ;; esac
+		case $(dpkg-query -W -f '${Status}' "$n" 2>/dev/null) in *" installed") apt-mark hold "$n" ;; esac
+	done
+}
+finish() { kept; exit 0; }
+holds=
+if [ -n "$held" ]; then quietly apt-mark showhold; holds=$out; fi
 fresh=
 [ -z "$refresh" ] || lists
-try install $goals && exit 0
+try install $goals && finish
 case $out in *"dpkg was interrupted"*)
 	echo 'dpkg was interrupted: finishing what it had begun'
 	changing dpkg --force-confdef --force-confold --configure -a
-	try install $goals && exit 0 ;;
+	try install $goals && finish ;;
 esac
 case $out in *"fix-broken"*|*"-f install"*)
 	echo 'packages are half installed: mending them'
-	if ( gone= replaces=; try -f install ) && try install $goals; then exit 0; fi ;;
+	if ( gone= replaces=; try -f install ) && try install $goals; then finish; fi ;;
 esac
 if [ -z "$fresh" ]; then
 	case $out in *"nable to locate package"*|*"no installation candidate"*|*"nable to fetch"*|*"ailed to fetch"*|*"404 "*|*"is not available"*|*"was not found"*|*"unmet dependencies"*|*"ash Sum mismatch"*)
 		lists
-		try install $goals && exit 0 ;;
+		try install $goals && finish ;;
 	esac
 fi
 [ -n "$shown" ] || printf '%s\n' "$out"
-exit $s
+e=$s
+kept
+exit $e
 `

@@ -128,7 +128,7 @@ while :; do
 	if [ -e "$d/exit" ]; then e=exit; elif ! runai_prep_alive "$p" "$s" "$i"; then e=gone; fi
 	size=$(stat -c %s "$d/log") || exit 1
 	if [ "$size" -gt "$n" ]; then
-		if [ $((size-n)) -gt 262144 ]; then n=$((size-262144)); fi
+		if [ $((size-n)) -gt 262144 ]; then runai_prep_mark s $((size-n-262144)); n=$((size-262144)); fi
 		tail -c +$((n+1)) "$d/log" | head -c $((size-n))
 		n=$size
 		runai_prep_mark o "$n"
@@ -273,6 +273,8 @@ func (j *detached) notice(m marker) bool {
 		if n, err := strconv.ParseInt(field, 10, 64); err == nil && n > j.offset {
 			j.offset, j.begun = n, true
 		}
+	case "s":
+		j.lines.own(Safe(field) + " bytes of its output are left out here; they are in its log on the host")
 	case "x":
 		if n, err := strconv.Atoi(field); err == nil && n >= 0 && n < 256 {
 			j.exit, j.late = n, len(m.fields) > 1

@@ -334,11 +334,13 @@ func TestJobAsItIs(t *testing.T) {
 	s := startSSHD(t, sshdOptions{setup: stateSetup})
 	conn := dial(t, newDialer(t), s.target(t, "ops"))
 	var h heard
-	script := `id -u; umask; pwd; echo $LC_ALL; cat; printf 'one\rtwo\r\nthr'; sleep 0.3; printf 'ee\033[31m\n'; head -c 700000 /dev/zero | tr '\0' x; echo; printf last`
-	if err := conn.Do(context.Background(), detachedStep(script, 0), h.say); err != nil {
-		t.Fatal(err)
-	}
-	lines := h.all()
+	script := `id -u; umask; pwd; echo $LC_ALL; cat; printf 'one\rtwo\r\nthr'; sleep 0.3; printf 'ee\033[31m\n'; until [ -e /run/state/go ]; do sleep 0.05; done; head -c 700000 /dev/zero | tr '\0' x; echo; printf last`
+	done := make(chan error, 1)
+	go func() { done <- conn.Do(context.Background(), detachedStep(script, 0), h.say) }()
+	h.waitFor(t, `three\x1b[31m`)
+	must(t, os.WriteFile(s.path("/run/state/go"), nil, 0o644))
+	must(t, <-done)
+	lines := slices.DeleteFunc(h.all(), func(l string) bool { return strings.HasPrefix(l, "runai-prep: ") })
 	if want := []string{"0", "0022", "/", "C", "two", `three\x1b[31m`}; len(lines) != 8 || !slices.Equal(lines[:6], want) || lines[7] != "last" {
 		t.Errorf("heard %d lines: %.300q", len(lines), lines)
 	} else if len(lines[6]) > maxLine {

@@ -105,7 +105,7 @@ patiently() {
 		[ "$s" = 7 ] || return $s
 		pid= by='another program'
 		if [ -r /run/zypp.pid ]; then read -r pid </run/zypp.pid; fi
-		if [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ]; then by="$(tr '\000' ' ' <"/proc/$pid/cmdline") (pid $pid)"; fi
+		if [ -n "$pid" ] && [ -r "/proc/$pid/cmdline" ]; then by="$(tr '\000' ' ' <"/proc/$pid/cmdline")(pid $pid)"; fi
 		left
 		if [ "$left" -lt 10 ]; then printf 'waited in vain: the lock of zypper is held by %s\n' "$by"; exit 1; fi
 		if [ "$by" != "$told" ]; then printf 'waiting: the lock of zypper is held by %s\n' "$by"; told=$by; fi
