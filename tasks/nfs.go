@@ -21,7 +21,10 @@ import (
 // one whose former line names the same source. Only a mount of another source
 // than the former line's is unmounted, and not mounted from the old one: that
 // server may be long gone, and the line does it at the next boot.
-var NFS = Task{Name: "nfs", Probe: probeNFS, Read: readNFS, Plan: planNFS, Independent: true}
+//
+// Before a server is mounted from, it is knocked at from the host: what does
+// not answer now would be found out only when the old mount is gone.
+var NFS = Task{Name: "nfs", Probe: probeNFS, Reach: reachNFS, Read: readNFS, Plan: planNFS, Independent: true}
 
 const fstabPath = "/etc/fstab"
 
@@ -43,6 +46,7 @@ type nfsFacts struct {
 	processes map[string]string      // names of those
 	addresses map[string][]string    // by name of a server
 	nameless  map[string]bool        // names of servers that could not be resolved
+	reached   []remote.Reached       // the servers' ports; none: not asked
 }
 
 // pathFacts are how a wished path stands.
@@ -74,6 +78,9 @@ func readNFS(s remote.Section) (Facts, error) {
 	}
 	if f.ledger, err = readLedger("nfs", blocks); err != nil {
 		return nil, fmt.Errorf("probe %s: %w", s.Name, err)
+	}
+	if f.reached, err = readReached(s); err != nil {
+		return nil, err
 	}
 	sawMounts := false
 	for _, b := range blocks {

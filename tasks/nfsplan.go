@@ -59,6 +59,9 @@ func (p *nfsPlan) mount(m inventory.Mount) change {
 	} else if now.automount {
 		fresh = true
 	}
+	if fresh && p.unreached(m, &c) {
+		return c
+	}
 	if fresh && !p.unmountFirst(m, now, &c) {
 		return c
 	}

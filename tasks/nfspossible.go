@@ -2,11 +2,14 @@ package tasks
 
 import (
 	"fmt"
+	"net"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
 )
 
 // possible reports whether steps can lead to the wish at all; where they
@@ -64,6 +67,61 @@ func (p *nfsPlan) possible(m inventory.Mount, now mounted, listed listing, c *ch
 		c.Hint = "the folder holds files that the mount will hide"
 	}
 	return true
+}
+
+// reachNFS are the ports that mounting needs: the server's own, and for NFS 3
+// also the one that tells where its helpers listen. Ports that options name are
+// those; over RDMA nothing can be knocked at.
+func reachNFS(h inventory.Host) []remote.Endpoint {
+	var all []remote.Endpoint
+	for _, m := range h.Mounts {
+		for _, port := range portsOf(m) {
+			e := remote.Endpoint{Host: m.Server, Port: port, Plain: true}
+			if !slices.ContainsFunc(all, func(o remote.Endpoint) bool { return o.Host == e.Host && o.Port == e.Port }) {
+				all = append(all, e)
+			}
+		}
+	}
+	return all
+}
+
+func portsOf(m inventory.Mount) []int {
+	port, helpers := 2049, 111
+	for _, o := range m.Options {
+		name, value, _ := strings.Cut(o, "=")
+		switch {
+		case name == "rdma" || (name == "proto" || name == "mountproto") && !strings.HasPrefix(value, "tcp"):
+			return nil
+		case name == "port":
+			if n, err := strconv.Atoi(value); err == nil && n > 0 {
+				port = n
+			}
+		case name == "mountport":
+			helpers = 0
+		}
+	}
+	if m.Version == "3" && helpers != 0 {
+		return []int{port, helpers}
+	}
+	return []int{port}
+}
+
+// unreached reports whether a server that is to be mounted from does not let
+// the host in at all; then nothing is touched.
+func (p *nfsPlan) unreached(m inventory.Mount, c *change) bool {
+	for _, port := range portsOf(m) {
+		at := net.JoinHostPort(m.Server, strconv.Itoa(port))
+		for _, r := range p.f.reached {
+			if r.Endpoint != at {
+				continue
+			}
+			if state, have, hint := judgeReached(r); state == Unmet {
+				c.State, c.Have, c.Hint = Unmet, c.Have+"; "+have, hint
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // sharesConnection is the other mount that decides nconnect. The kernel has one
