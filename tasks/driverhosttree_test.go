@@ -93,7 +93,7 @@ func (h *hostMaker) link(path, target string) {
 // program makes one that prints a file, or two, and ends.
 func (h *hostMaker) program(name, out string, exit int) {
 	h.write("/stand-ins/"+name, out)
-	h.script(name, fmt.Sprintf("while IFS= read -r line; do printf '%%s\\n' \"$line\"; done </stand-ins/%s\nexit %d\n", name, exit))
+	h.script(name, fmt.Sprintf("cat /stand-ins/%s\nexit %d\n", name, exit))
 }
 
 func (h *hostMaker) script(name, text string) {
@@ -316,9 +316,16 @@ func (h *hostMaker) finish() {
 	if h.manager == "apt" {
 		h.program("dpkg-query", h.packages.String(), 0)
 		h.write("/stand-ins/offers", h.offers)
+		var names strings.Builder
+		for line := range strings.Lines(h.offers) {
+			if name, ok := strings.CutSuffix(line, ":\n"); ok && !strings.HasPrefix(line, " ") {
+				names.WriteString(name + "\n")
+			}
+		}
+		h.write("/stand-ins/names", names.String())
 		h.script("apt-cache", `case $* in
-*pkgnames*) while read -r name rest; do case $name in *[a-z0-9]:) echo "${name%:}" ;; esac; done </stand-ins/offers ;;
-*) while IFS= read -r line; do printf '%s\n' "$line"; done </stand-ins/offers ;;
+*pkgnames*) exec cat /stand-ins/names ;;
+*) exec cat /stand-ins/offers ;;
 esac
 `)
 	} else {
@@ -328,12 +335,12 @@ esac
 		h.write("/stand-ins/streams", streams)
 		h.script(h.manager, `file=offers
 case $* in *'module list'*) file=streams ;; esac
-while IFS= read -r line; do printf '%s\n' "$line"; done </stand-ins/$file
+exec cat /stand-ins/$file
 `)
 	}
 	h.program("systemctl", strings.TrimSuffix(h.units.String(), "\n"), 0)
 	h.program("stat", "62914560 4096 /usr\n262144 4096 /boot\n62914560 4096 /var\n", 0)
-	h.script("modinfo", "for file; do while IFS= read -r line; do printf '%s\\n' \"$line\"; done <\"/stand-ins/modinfo/$file\"; done\n")
+	h.script("modinfo", "for file; do cat \"/stand-ins/modinfo/$file\"; done\n")
 	for path, info := range h.modinfo {
 		h.write("/stand-ins/modinfo/"+path, info)
 	}

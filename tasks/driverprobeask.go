@@ -57,9 +57,9 @@ apt_cache() {
 	quiet apt-cache --no-generate "$@" || quiet apt-cache -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@"
 }
 # What may have a driver in it, and what builds one.
-apt_names='nvidia-(kernel-dkms|kernel-open-dkms|open-kernel-dkms|driver|driver-cuda|open|smi|persistenced|modprobe|kernel-support|fabricmanager)
-nvidia-(driver|open|fabricmanager|headless|headless-no-dkms|kernel-source|kernel-common|utils|compute-utils|dkms|driver-pinning)-[0-9]+(-server)?(-open)?
-libnvidia-(ml1|compute-[0-9]+(-server)?)
+apt_names='nvidia-(open-kernel-dkms|kernel-dkms|kernel-open-dkms|kernel-source|kernel-common|kernel-support|driver|driver-cuda|driver-pinning|open|smi|persistenced|modprobe|fabricmanager|headless|headless-no-dkms|utils|compute-utils|dkms)(-[0-9]+)?(-server)?(-open)?
+nvidia-driver-pinning-[0-9.]+
+libnvidia-(ml1|cfg1|compute)(-[0-9]+)?(-server)?
 cuda-drivers(-[0-9]+|-fabricmanager)?
 (cuda-keyring|libcuda1|dkms|gcc|make|linux-headers-(amd64|cloud-amd64|generic))'
 offers() {
