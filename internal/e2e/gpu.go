@@ -33,15 +33,19 @@ var (
 type Release struct {
 	Version  string // "535.261.03"
 	Revision string // "1", "0+deb12u1"
-	Kind     string // good, noload, nobuild
+	Kind     string // good, noload, nobuild, slow
 	Suite    string // where Debian has it: bookworm, bookworm-security, trixie
 }
 
-// What Debian offers, and two releases that it does not: they break.
+// What Debian offers, and some that it does not.
 var (
 	R535    = Release{"535.261.03", "1", "good", "bookworm"}
 	R535sec = Release{"535.309.01", "0+deb12u1", "good", "bookworm-security"}
 	R550    = Release{"550.163.01", "2", "good", "trixie"}
+
+	// Their installation waits in the middle for /run/e2e-go.
+	R535slow  = Release{"535.274.02", "1", "slow", "bookworm"}
+	R535slow2 = Release{"535.288.01", "1", "slow", "bookworm"}
 
 	R550noload  = Release{"550.200.01", "1", "noload", "trixie"}
 	R550nobuild = Release{"550.210.01", "1", "nobuild", "trixie"}
@@ -91,7 +95,7 @@ update-initramfs -u -k "$(ls /lib/modules)"
 
 // toolsArchive are the real packages that an installation of a driver takes from
 // Debian's main, as files.
-var toolsArchive = part{name: "tools-debs", recipe: layerRecipe + toolsRecipe, lower: []part{kernel, base},
+var toolsArchive = part{name: "tools-debs", recipe: layerRecipe + toolsRecipe + "cloud", lower: []part{kernel, base},
 	build: func(ctx context.Context, l *Lab, out string) error {
 		mirror, err := debianMirror(ctx)
 		if err != nil {
@@ -109,7 +113,7 @@ var toolsArchive = part{name: "tools-debs", recipe: layerRecipe + toolsRecipe, l
 		if err := os.Mkdir(fetched, 0o755); err != nil {
 			return err
 		}
-		fetch := "apt-get update -qq; apt-get install -y -qq --download-only --no-install-recommends dkms linux-headers-" + release
+		fetch := "apt-get update -qq; apt-get install -y -qq --download-only --no-install-recommends dkms linux-headers-cloud-amd64 linux-headers-" + release
 		if err := l.script(ctx, layerRecipe, fetched, lower, mirror, suite, fetch); err != nil {
 			return err
 		}
@@ -145,17 +149,22 @@ func kernelRelease(ctx context.Context, l *Lab) (string, error) {
 // these releases.
 func (l *Lab) DebianArchive(t testing.TB, releases ...Release) {
 	t.Helper()
+	l.Archive(t, "debian", "bookworm", "main", l.toolDebs(t)...)
+	for _, at := range [][2]string{{"debian", "trixie"}, {"debian-security", "bookworm-security"}} {
+		l.Archive(t, at[0], at[1], "main")
+	}
+	l.PublishReleases(t, releases...)
+}
+
+// toolDebs are the packages of main that an installation of a driver takes.
+func (l *Lab) toolDebs(t testing.TB) []string {
+	t.Helper()
 	dir, err := toolsArchive.path(t.Context(), l)
 	if err != nil {
 		t.Fatalf("e2e: %v", err)
 	}
 	debs, _ := filepath.Glob(filepath.Join(dir, "*.deb"))
-	l.Archive(t, "debian", "bookworm", "main", debs...)
-	l.Archive(t, "debian", "trixie", "main")
-	l.Archive(t, "debian-security", "bookworm-security", "main")
-	for _, r := range releases {
-		l.PublishRelease(t, r)
-	}
+	return debs
 }
 
 // Archive adds packages to a component of a suite of http://10.77.0.1/ARCHIVE.
@@ -166,11 +175,19 @@ func (l *Lab) Archive(t testing.TB, archive, suite, component string, debs ...st
 	}
 }
 
-// PublishRelease adds look-alikes to the suite where Debian has them.
-func (l *Lab) PublishRelease(t testing.TB, r Release) {
+// PublishReleases adds look-alikes to the suites where Debian has them.
+func (l *Lab) PublishReleases(t testing.TB, releases ...Release) {
 	t.Helper()
-	for _, component := range []string{"contrib", "non-free"} {
-		l.Archive(t, r.archive(), r.Suite, component, l.Debs(t, r, component)...)
+	type place struct{ archive, suite, component string }
+	debs := map[place][]string{}
+	for _, r := range releases {
+		for _, component := range []string{"contrib", "non-free"} {
+			at := place{r.archive(), r.Suite, component}
+			debs[at] = append(debs[at], l.Debs(t, r, component)...)
+		}
+	}
+	for at, debs := range debs {
+		l.Archive(t, at.archive, at.suite, at.component, debs...)
 	}
 }
 

@@ -50,7 +50,8 @@ func TestGPUHost(t *testing.T) {
 uname -r; cat /proc/sys/kernel/osrelease /sys/bus/pci/devices/*/class; ls /lib/modules
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends nvidia-kernel-dkms nvidia-smi libcuda1 nvidia-persistenced >/root/install.log 2>&1
-dkms status; modprobe nvidia-uvm; cat /proc/driver/nvidia/version; nvidia-smi; systemctl is-active nvidia-persistenced`)
+dkms status; modprobe nvidia-uvm; cat /proc/driver/nvidia/version; nvidia-smi
+systemctl restart nvidia-persistenced; systemctl is-active nvidia-persistenced`)
 	contains(t, "535", got, "-cloud-amd64\n", "0x030200", "nvidia-current/535.261.03", ": installed", "Kernel Module  535.261.03 ", "CUDA Version: 12.2", "active")
 	up := h.SSH(t, `export DEBIAN_FRONTEND=noninteractive
 apt-get install -y -qq --no-install-recommends -t trixie nvidia-kernel-dkms nvidia-smi libcuda1 >/root/upgrade.log 2>&1

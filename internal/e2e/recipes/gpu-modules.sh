@@ -70,7 +70,11 @@ cat > nouveau.c <<'C'
 static int modeset = -1;
 module_param(modeset, int, 0400);
 
-static int probe(struct pci_dev *dev, const struct pci_device_id *id) { return 0; }
+static int probe(struct pci_dev *dev, const struct pci_device_id *id)
+{
+	__module_get(THIS_MODULE); /* the console holds it */
+	return 0;
+}
 static void remove(struct pci_dev *dev) {}
 static const struct pci_device_id ids[] = {
 	{ PCI_DEVICE(0x10de, PCI_ANY_ID), .class = 0x03 << 16, .class_mask = 0xff << 16 },

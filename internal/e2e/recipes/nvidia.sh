@@ -4,7 +4,8 @@
 # Debian's. The module is a small one of our own that dkms really builds and a
 # kernel really loads: it binds the GPUs on the PCI bus, answers on /dev/nvidia*
 # (so that a process can hold it), and makes /proc/driver/nvidia/version.
-# KIND: good; noload: the module builds, and loading it fails; nobuild: it does not build.
+# KIND: good; noload: the module builds, and loading it fails; nobuild: it does not
+# build; slow: the installation stops in the middle until there is /run/e2e-go.
 # nvidia-smi is a script that compares the module's version with its own.
 set -eu
 out=$1 v=$2 rev=$3 kind=$4 branch=${2%%.*}
@@ -24,7 +25,7 @@ package() {
     printf 'Description: look-alike of %s\n' "$name"
   } > "$tree/$name/DEBIAN/control"
   chmod -R u=rwX,go=rX "$tree/$name"
-  dpkg-deb --root-owner-group -Zgzip -b "$tree/$name" "$out/$component/${name}_${version}_amd64.deb" >/dev/null
+  dpkg-deb --root-owner-group -Znone -b "$tree/$name" "$out/$component/${name}_${version}_amd64.deb" >/dev/null
 }
 
 # source DIR PACKAGE LICENSE BANNER: the DKMS source of one flavour.
@@ -234,6 +235,19 @@ case "\$*" in
 esac
 C
 chmod 755 "$tree/nvidia-smi/usr/bin/nvidia-smi"
+if [ "$kind" = slow ]; then
+  mkdir -p "$tree/nvidia-smi/DEBIAN"
+  cat > "$tree/nvidia-smi/DEBIAN/postinst" <<'C'
+#!/bin/sh
+set -e
+[ "$1" = configure ] || exit 0
+echo "$$" >> /var/log/e2e-begun
+echo "waiting in the middle"
+i=0; until [ -e /run/e2e-go ]; do i=$((i + 1)); [ $i -lt 3000 ]; sleep 0.1; done
+rm /run/e2e-go
+C
+  chmod 755 "$tree/nvidia-smi/DEBIAN/postinst"
+fi
 package non-free nvidia-smi "$v-$rev" "nvidia-alternative (= $v-$rev), libnvidia-ml1 (= $v-$rev)"
 package non-free nvidia-driver "$v-$rev" "nvidia-kernel-dkms (= $v-$rev), nvidia-smi (= $v-$rev), libcuda1 (= $v-$rev)"
 
@@ -264,7 +278,7 @@ nvidia-modprobe || exit 1
 mkdir -p /run/nvidia-persistenced; : > /run/nvidia-persistenced/socket
 trap 'rm -f /run/nvidia-persistenced/socket' EXIT
 trap 'exit 0' TERM
-[ -c /dev/nvidia0 ] && exec 3< /dev/nvidia0
+[ -e /dev/nvidia0 ] && exec 3< /dev/nvidia0
 while :; do sleep 3600 & wait $!; done
 C
 chmod 755 "$d/usr/bin/nvidia-persistenced"
