@@ -210,7 +210,14 @@ func (p *driverPlan) holdNames() []string {
 		for _, open := range []bool{true, false} {
 			set := row.set(open)
 			for _, i := range p.f.Packages {
-				named := func(pattern string) bool { _, ok := matches(pattern, i.Name); return ok }
+				named := func(patterns string) bool {
+					for pattern := range strings.SplitSeq(patterns, "|") {
+						if _, ok := matches(pattern, i.Name); ok {
+							return true
+						}
+					}
+					return false
+				}
 				if !slices.Contains(names, i.Name) && (slices.ContainsFunc(set.key, named) || slices.ContainsFunc(set.same, named)) {
 					names = append(names, i.Name)
 				}

@@ -22,20 +22,21 @@ type packaging struct {
 
 	proprietary, open packageSet
 
-	stream   bool     // NVIDIA's repository has one module stream of dnf's for each branch and flavour
-	headers  []string // what DKMS builds with, for each kernel; nil: the modules come built
-	meta     string   // brings the headers of coming kernels along: {F} is the kernel's flavour
-	signed   bool     // the modules are signed by a key that Secure Boot has from the start
-	fabric   []string // the fabric manager; the first that is offered
-	firsthop string   // Debian: what a package of the next release takes the place of
+	stream    bool     // NVIDIA's repository has one module stream of dnf's for each branch and flavour
+	headers   []string // what DKMS builds with, for each kernel; nil: the modules come built
+	meta      string   // brings the headers of coming kernels along: {F} is the kernel's flavour
+	fabric    []string // the fabric manager; the first that is offered
+	openFirst bool     // the packager's choice where both kinds drive the GPUs, whatever the branch
+	firsthop  string   // Debian: what a package of the next release takes the place of
 }
 
 // A packageSet are the packages of one flavour.
 type packageSet struct {
 	key    []string // their offers are the versions to choose from; the first that is offered
-	same   []string // have the version of key
+	same   []string // have the version of key; | between names of which one is there
 	loose  []string // have a version of their own
 	kernel []string // of each kernel: built modules
+	signed bool     // the modules are signed by a key that Secure Boot has from the start
 }
 
 var packagings = []packaging{
@@ -57,14 +58,14 @@ var packagings = []packaging{
 		proprietary: packageSet{
 			key:    []string{"nvidia-headless-no-dkms-{B}-server"},
 			same:   []string{"nvidia-utils-{B}-server", "nvidia-compute-utils-{B}-server", "nvidia-kernel-common-{B}-server"},
-			kernel: []string{"linux-modules-nvidia-{B}-server-{K}"},
+			kernel: []string{"linux-modules-nvidia-{B}-server-{K}"}, signed: true,
 		},
 		open: packageSet{
 			key:    []string{"nvidia-headless-no-dkms-{B}-server-open"},
 			same:   []string{"nvidia-utils-{B}-server", "nvidia-compute-utils-{B}-server", "nvidia-kernel-common-{B}-server"},
-			kernel: []string{"linux-modules-nvidia-{B}-server-open-{K}"},
+			kernel: []string{"linux-modules-nvidia-{B}-server-open-{K}"}, signed: true,
 		},
-		signed: true, fabric: []string{"nvidia-fabricmanager-{B}"},
+		fabric: []string{"nvidia-fabricmanager-{B}"},
 	},
 	{
 		// All four named for a branch change, or apt keeps the old branch's half.
@@ -86,10 +87,10 @@ var packagings = []packaging{
 		open: packageSet{
 			key:   []string{"nvidia-open-driver-G06-signed-cuda-kmp-default", "nvidia-open-driver-G06-signed-kmp-default"},
 			same:  []string{"nvidia-compute-utils-G06"},
-			loose: []string{"nvidia-persistenced"},
+			loose: []string{"nvidia-persistenced"}, signed: true,
 		},
 		proprietary: packageSet{key: []string{"nvidia-driver-G06-kmp-default"}, same: []string{"nvidia-compute-utils-G06"}, loose: []string{"nvidia-persistenced"}},
-		signed:      true, fabric: []string{"nvidia-fabricmanager"},
+		openFirst:   true, fabric: []string{"nvidia-fabricmanager"},
 	},
 	{
 		// NVIDIA's driver installation guide, Debian and Ubuntu: named by branch up
@@ -123,15 +124,15 @@ var packagings = []packaging{
 	{
 		// EL 7 (yum-packaging-nvidia-driver, guide rhel7): flavours in the names.
 		title: "NVIDIA's repository", source: "cuda-repo", ids: []string{"rhel", "centos", "ol", "scientific"}, versions: ">= 7, < 8", manager: []string{"yum"},
-		proprietary: packageSet{key: []string{"kmod-nvidia-latest-dkms", "kmod-nvidia-dkms"}, same: []string{"nvidia-driver-latest-dkms-cuda", "nvidia-persistenced-latest-dkms"}},
-		open:        packageSet{key: []string{"kmod-nvidia-open-dkms"}, same: []string{"nvidia-driver-latest-dkms-cuda", "nvidia-persistenced-latest-dkms"}},
+		proprietary: packageSet{key: []string{"kmod-nvidia-latest-dkms", "kmod-nvidia-dkms"}, same: []string{"nvidia-driver-latest-dkms-cuda|nvidia-driver-cuda", "nvidia-persistenced-latest-dkms|nvidia-persistenced"}},
+		open:        packageSet{key: []string{"kmod-nvidia-open-dkms"}, same: []string{"nvidia-driver-latest-dkms-cuda|nvidia-driver-cuda", "nvidia-persistenced-latest-dkms|nvidia-persistenced"}},
 		headers:     []string{"kernel-devel-{K}", "kernel-headers"}, fabric: []string{"nvidia-fabricmanager-{B}", "nvidia-fabric-manager"},
 	},
 	{
 		title: "NVIDIA's repository", source: "cuda-repo", ids: []string{"sles", "sled", "opensuse-leap"}, versions: ">= 15, < 16", manager: []string{"zypper"},
-		open:        packageSet{key: []string{"nvidia-open-driver-G06-signed-cuda-kmp-default"}, same: []string{"nvidia-compute-utils-G06"}, loose: []string{"nvidia-persistenced"}},
+		open:        packageSet{key: []string{"nvidia-open-driver-G06-signed-cuda-kmp-default"}, same: []string{"nvidia-compute-utils-G06"}, loose: []string{"nvidia-persistenced"}, signed: true},
 		proprietary: packageSet{key: []string{"nvidia-driver-G06-kmp-default"}, same: []string{"nvidia-compute-utils-G06"}, loose: []string{"nvidia-persistenced"}},
-		signed:      true, fabric: []string{"nvidia-fabricmanager"},
+		openFirst:   true, fabric: []string{"nvidia-fabricmanager"},
 	},
 }
 

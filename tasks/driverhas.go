@@ -136,15 +136,10 @@ func (p *driverPlan) lacks() string {
 // wrongFlavor is why the kind of module is not the wished one, or not one that
 // drives the GPUs.
 func (p *driverPlan) wrongFlavor() string {
-	i := slices.IndexFunc(p.f.Kernels, func(k driverKernel) bool { return k.Module != "" && k.Running })
-	if i < 0 {
-		i = slices.IndexFunc(p.f.Kernels, func(k driverKernel) bool { return k.Module != "" })
-	}
-	if i < 0 {
-		return ""
-	}
-	open := p.f.Kernels[i].Open
+	open, known := p.hasOpen()
 	switch {
+	case !known:
+		return ""
 	case open && p.need.proprietary:
 		return "its modules are the open ones, and " + p.need.closedWhy
 	case !open && p.need.open:
@@ -153,6 +148,16 @@ func (p *driverPlan) wrongFlavor() string {
 		return "its modules are the " + flavorName(open) + " ones"
 	}
 	return ""
+}
+
+// hasOpen is the kind of module that the host has.
+func (p *driverPlan) hasOpen() (open, known bool) {
+	for _, k := range p.f.Kernels {
+		if k.Module != "" && (!known || k.Running) {
+			open, known = k.Open, true
+		}
+	}
+	return open, known
 }
 
 // way is how the wished module gets loaded.
@@ -246,7 +251,7 @@ func (p *driverPlan) secureBoot() change {
 	case p.to != nil && why != "":
 		c.Have = "on, and " + why
 		c.unmet(hint)
-	case p.to != nil && p.to.signed:
+	case p.to != nil && p.to.set(p.to.open).signed:
 		c.Have = "on; the modules are signed by the distribution's key"
 	case p.keyEnrolled():
 		c.Have = "on; the key that DKMS signs with is enrolled"
@@ -265,7 +270,7 @@ func (p *driverPlan) secureBoot() change {
 }
 
 func (p *driverPlan) secureBootForbids() (why, hint string) {
-	if p.f.SecureBoot != "on" || p.to == nil || p.to.signed || p.keyEnrolled() || len(p.f.GPUs) == 0 {
+	if p.f.SecureBoot != "on" || p.to == nil || p.to.set(p.to.open).signed || p.keyEnrolled() || len(p.f.GPUs) == 0 {
 		return "", ""
 	}
 	return "Secure Boot does not let modules in that are built here: the key they are signed with is not enrolled", mokHint(p.f.ID)

@@ -28,7 +28,11 @@ func (p *driverPlan) persistenced() change {
 	switch {
 	case c.State == Unmet:
 	case u == nil && p.installing() && !p.to.runfile:
-		c.State, c.Steps = Pending, []remote.Step{enable(name)}
+		c.State = Pending
+		if p.f.ID == "ubuntu" {
+			p.persistenceMode(&c, "/usr/bin/nvidia-persistenced --user nvidia-persistenced --no-persistence-mode --verbose")
+		}
+		c.Steps = append(c.Steps, enable(name))
 	case u == nil && (p.w.Source == "runfile" || p.f.Runfile != ""):
 		c.State = Pending
 		p.write(&c, "/etc/systemd/system/"+name+".service", persistencedUnit)
@@ -49,10 +53,8 @@ func (p *driverPlan) persistenced() change {
 		// Ubuntu's service runs, and leaves the mode off.
 		c.Have = "running, and told to leave persistence mode off"
 		c.State = Pending
-		command := strings.Replace(u.Command, "--no-persistence-mode", "--persistence-mode", 1)
-		p.write(&c, "/etc/systemd/system/"+name+".service.d/runai-prep.conf",
-			"# Written by runai-prep: persistence mode is on.\n[Service]\nExecStart=\nExecStart="+command+"\n")
-		c.Steps = append(c.Steps, daemonReload(), remote.Step{
+		p.persistenceMode(&c, u.Command)
+		c.Steps = append(c.Steps, remote.Step{
 			Title: "restart " + name,
 			Run:   &remote.Command{Script: "systemctl restart " + name + ".service", Timeout: 2 * time.Minute},
 		})
@@ -60,6 +62,15 @@ func (p *driverPlan) persistenced() change {
 		c.State, c.Steps = Pending, []remote.Step{enable(name)}
 	}
 	return c
+}
+
+// persistenceMode has the service run its command with the mode on. That of
+// Ubuntu's packages is known before they are there.
+func (p *driverPlan) persistenceMode(c *change, command string) {
+	command = strings.Replace(command, "--no-persistence-mode", "--persistence-mode", 1)
+	p.write(c, "/etc/systemd/system/nvidia-persistenced.service.d/runai-prep.conf",
+		"# Written by runai-prep: persistence mode is on.\n[Service]\nExecStart=\nExecStart="+command+"\n")
+	c.Steps = append(c.Steps, daemonReload())
 }
 
 // persistencedUnit is for NVIDIA's own installer, which brings the program and

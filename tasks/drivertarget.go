@@ -67,7 +67,7 @@ func (p *driverPlan) choose(prefer string) (t *driverTarget, why, hint string) {
 	if len(possible) == 0 {
 		return nil, p.lacking(rows[0], all), p.lackingHint(all)
 	}
-	possible = p.likeInstalled(possible)
+	possible = p.likeInstalled(p.flavored(possible))
 	if prefer != "" {
 		if same := slices.DeleteFunc(slices.Clone(possible), func(c candidate) bool { return c.version != prefer }); len(same) > 0 {
 			possible = same
@@ -200,7 +200,7 @@ func (p *driverPlan) likeInstalled(all []candidate) []candidate {
 		return slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return !keep(c) })
 	}
 	if p.f.SecureBoot == "on" && !p.keyEnrolled() {
-		if signed := keep(func(c candidate) bool { return c.row.signed }); len(signed) > 0 {
+		if signed := keep(func(c candidate) bool { return c.row.set(c.open).signed }); len(signed) > 0 {
 			return signed
 		}
 	}
@@ -210,6 +210,20 @@ func (p *driverPlan) likeInstalled(all []candidate) []candidate {
 		}
 	}
 	return all
+}
+
+// flavored keeps the kind of module that is to be preferred for each version:
+// the one that the host has, for it works there; else the packager's choice.
+func (p *driverPlan) flavored(all []candidate) []candidate {
+	better := func(c candidate) bool {
+		if open, known := p.hasOpen(); known {
+			return c.open == open
+		}
+		return c.open == (c.row.openFirst && c.branch >= firstOpen || p.w.flavors(p.need, c.branch)[0])
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(c candidate) bool {
+		return !better(c) && slices.ContainsFunc(all, func(o candidate) bool { return o.version == c.version && o.release == c.release && better(o) })
+	})
 }
 
 // lacking says what there is instead of what was wished.
@@ -260,6 +274,8 @@ func (p *driverPlan) unresolved(rows []packaging) (t *driverTarget, why, hint st
 	open := p.w.Source == "cuda-repo" && !p.need.proprietary || p.need.open
 	if p.w.Flavor != "auto" {
 		open = p.w.Flavor == "open"
+	} else if has, known := p.hasOpen(); known && p.need.open == p.need.proprietary {
+		open = has
 	} else if branch != 0 {
 		may := p.w.flavors(p.need, branch)
 		open = len(may) > 0 && may[0]
@@ -275,7 +291,7 @@ func (p *driverPlan) unresolved(rows []packaging) (t *driverTarget, why, hint st
 		key = set.key[1]
 	}
 	for _, name := range append(append([]string{key}, set.same...), set.loose...) {
-		t.add(fill(name, branch, ""), "")
+		t.add(p.oneOf(fill(name, branch, "")), "")
 	}
 	if p.f.NVSwitches > 0 && len(row.fabric) > 0 {
 		t.add(fill(row.fabric[0], branch, ""), "")
@@ -317,7 +333,7 @@ func (p *driverPlan) name(t *driverTarget, c candidate) (why, hint string) {
 	}
 	t.add(c.offer.Name, exact(c.offer))
 	for _, pattern := range set.same {
-		name := fill(pattern, c.branch, "")
+		name := p.oneOf(fill(pattern, c.branch, ""))
 		if o, ok := p.offerOf(name, c); ok {
 			t.add(name, exact(o))
 		} else {
@@ -335,7 +351,9 @@ func (p *driverPlan) name(t *driverTarget, c candidate) (why, hint string) {
 			continue // one of another version does, and may not come from another release
 		}
 		i := slices.IndexFunc(p.f.Offers, func(o driverOffer) bool { return o.Name == name && o.Best })
-		if i >= 0 && c.release != "" {
+		if o, ok := p.offerOf(name, c); ok && c.release == "" {
+			t.add(name, exact(o))
+		} else if i >= 0 && c.release != "" {
 			t.add(name, exact(p.f.Offers[i]))
 		} else {
 			t.add(name, "")
@@ -353,6 +371,17 @@ func (p *driverPlan) name(t *driverTarget, c candidate) (why, hint string) {
 	}
 	t.remove = p.leftovers(t)
 	return "", ""
+}
+
+// oneOf is of several names, with | between them, the first that is offered.
+func (p *driverPlan) oneOf(names string) string {
+	first, _, _ := strings.Cut(names, "|")
+	for name := range strings.SplitSeq(names, "|") {
+		if p.offered(name) {
+			return name
+		}
+	}
+	return first
 }
 
 // offerOf is the offer of a package that has the driver's version; of the same

@@ -239,8 +239,8 @@ func (w driverWish) unservable(n gpuNeed) (why, hint string) {
 	return "", ""
 }
 
-// flavors are the kinds of module that may be taken of a branch: open or not.
-// Empty: none drives the GPUs.
+// flavors are the kinds of module that may be taken of a branch, open or not,
+// the better one first. Empty: none drives the GPUs.
 func (w driverWish) flavors(n gpuNeed, branch int) []bool {
 	var may []bool
 	for _, open := range []bool{branch >= openByDefault, branch < openByDefault} {
@@ -251,9 +251,6 @@ func (w driverWish) flavors(n gpuNeed, branch int) []bool {
 		default:
 			may = append(may, open)
 		}
-	}
-	if w.Flavor == "auto" && len(may) > 1 {
-		may = may[:1]
 	}
 	return may
 }
