@@ -121,11 +121,11 @@ done
 const followScript = `
 d=` + jobsDir + `/$id k=0
 if [ ! -d "$d" ]; then runai_prep_mark x none; exit 0; fi
-p= s= i=
+p= s= i= late=
 while :; do
 	e=
 	if [ -z "$p" ] && [ -r "$d/pid" ]; then read -r p s i <"$d/pid"; fi
-	if [ -e "$d/exit" ]; then e=exit; elif ! runai_prep_alive "$p" "$s" "$i"; then e=gone; fi
+	if [ -e "$d/exit" ]; then e=exit; elif [ -n "$p$late" ] && ! runai_prep_alive "$p" "$s" "$i"; then e=gone; fi
 	size=$(stat -c %s "$d/log") || exit 1
 	if [ "$size" -gt "$n" ]; then
 		if [ $((size-n)) -gt 262144 ]; then runai_prep_mark s $((size-n-262144)); n=$((size-262144)); fi
@@ -135,6 +135,7 @@ while :; do
 	fi
 	if [ -n "$e" ]; then break; fi
 	k=$((k+1))
+	if [ $k -gt 15 ]; then late=yes; fi # it was given its time to begin
 	if [ $((k%10)) = 0 ]; then runai_prep_mark o "$n"; fi # and so hear when nobody listens
 	if [ $k -le 5 ]; then sleep 0.2 2>/dev/null || sleep 1; else sleep 1; fi
 done
@@ -151,7 +152,9 @@ func (c *Conn) runJob(ctx context.Context, title, script string, limit, mercy ti
 	switch {
 	case err == nil:
 		j.begun = true
-	case ctx.Err() != nil || !c.lostIn(err):
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w; it may have begun, and goes on on the host then; the same command follows it", err)
+	case !c.lostIn(err):
 		return err
 	}
 	// Else it may have begun before the connection was lost.

@@ -16,7 +16,10 @@
 //	reach.go     endpoints outside, as the host's network meets them; reachtools.go
 //	             with the host's own tools where its sshd forwards nothing
 //	kill.go      ends what still runs on the host
-//	do.go        steps: file.go, packages.go, reboot.go; upload.go brings content
+//	do.go        steps: file.go, packages.go with apt.go and rpm.go, reboot.go,
+//	             uploadfile.go; upload.go brings content
+//	detached.go  jobs: steps that outlive the connection; follow.go those of others
+//	lock.go      who may work on a host; work.go who does, job.go in words
 //	quote.go     values into a shell; text.go a stranger's words onto a terminal
 //
 // # What runs on the host
@@ -49,6 +52,8 @@
 //	umask 077; for f in PATHS; do if [ -x "$f" ]; then …; exec timeout -k 5 SECONDS "$f"; …; fi; done
 //	                                                   the rest is the SFTP protocol, with the host's sftp-server
 //	{ others() { …; }; hit() { …; }; …; case "$s" in ''|START) … kill …;; esac; } 2>/dev/null
+//	for f in flock setsid; do command -v $f …; done; mkdir -p …; exec flock -n -o LOCK /bin/sh -c '…' keeper ID RUN WHO WORD
+//	                                                   the rest are lines: beats, and "end"
 //	id -u                                              where sudo is not found
 //
 // In the first case, the common one, the rest of stdin is a script. It begins
@@ -69,8 +74,8 @@
 // is still the process it was, and then what has left it for a group of its own
 // in the same session, as a nested timeout does: a loop of built-ins over
 // /proc/[0-9]*/stat finds those. A step's groups are sent TERM first, and have
-// some seconds to tidy up, a package manager two minutes. When a connection is
-// lost instead, the host's timeout ends the group.
+// some seconds to tidy up. When a connection is lost instead, the host's timeout
+// ends the group.
 //
 // An exec is over, and the next one sent, when the host has closed its channel,
 // or two seconds after its last word: sshd counts it against MaxSessions until
@@ -82,6 +87,38 @@
 // of timeout (the hang-up ends it), and with the sections' stderr discarded, as
 // a terminal has but one stream.
 //
+// # Jobs and the lock
+//
+// All of it is below /var/lib/runai-prep. A program of ours on the host, the
+// keeper, holds a flock on the file lock as long as it reads from us, and tells
+// in lock.by who we are, with its pid, its start time and the boot, by which a
+// file that was left behind is known. It writes down our beats in lock.beat: a
+// keeper that has heard none for three minutes, because its controller was cut
+// off without a word, is killed by the next who asks for the lock. Each step
+// begins by looking whether lock.by is still ours.
+//
+// A job is a folder below jobs, root's alone: script, wrap (which runs it),
+// about (when, limit, lock; run; who; title), log, pid, exit. The step that
+// starts it runs
+//
+//	setsid [systemd-run --quiet --scope --unit=runai-prep-job-ID] flock -n -o job /bin/sh …/wrap … </dev/null >>…/log 2>&1 &
+//
+// with the scope where the login is one of logind's, which may end everything
+// in it with its last connection, and returns once pid is there. The wrap runs
+//
+//	timeout -k MERCY LIMIT /bin/sh …/script </dev/null
+//
+// with $runai_prep_job as the folder, lets what is left in the session at the
+// end of that time tidy up, and writes exit beside and renames it. Following is
+// one more step: a loop that sleeps for a second, prints what the log has more,
+// and marks how far it has come, so that another connection can go on there.
+// When a connection is lost the job is followed over a new one, and when nobody
+// follows it runs to its end. A pid without a process and without an exit is a
+// job that was cut off.
+//
+// Scripts of steps and jobs keep to descriptors 0 to 2, and to what dash, busybox
+// ash, bash and the interpreter of the practice hosts (mvdan.cc/sh) all read.
+//
 // # Programs that a host needs
 //
 // For a look: sshd, /bin/sh with POSIX built-ins (echo, printf, read, eval,
@@ -90,6 +127,9 @@
 // head -c, mkdir -p, mv -f, readlink -f, rm -f, sha256sum, sleep, stat -c; date and
 // id on errands only (stale files, a user without root); chcon and restorecon
 // under SELinux only; sftp-server where there is one, at a path found by [ -x ];
-// apt-get and dpkg, dnf, yum or zypper; systemctl reboot, else reboot, and
-// /proc/sys/kernel/random/boot_id.
+// systemctl reboot, else reboot, and /proc/sys/kernel/random/boot_id. An upload
+// also needs df -P -k. The lock and jobs need flock and setsid, of util-linux, date
+// +%s, sleep, stat -c, tail -c, head -c, and systemd-run where systemd runs;
+// packages uname -r, tr on errands, and apt-get with apt-mark, dpkg and
+// dpkg-query, dnf or yum with rpm, or zypper.
 package remote

@@ -16,7 +16,7 @@ type JobResult struct {
 // end, telling each line to said, which may be nil. nil and nil: none runs.
 // When ctx ends, following ends, and the job goes on.
 func (c *Conn) Follow(ctx context.Context, said func(line string)) (*JobResult, error) {
-	w, _, err := c.workers(ctx)
+	w, err := c.workers(ctx)
 	if err != nil || w.job == nil {
 		return nil, err
 	}

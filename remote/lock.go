@@ -104,7 +104,7 @@ func (l *Lock) take(ctx context.Context, ours string) error {
 	if err := l.hold(ctx, c.singleSession()); err != nil {
 		return err
 	}
-	w, busy, err := c.workers(ctx)
+	w, busy, err := c.workersBut(ctx)
 	if errors.Is(err, errRefused) {
 		// MaxSessions 1: the keeper has the only session.
 		l.release()
@@ -114,10 +114,9 @@ func (l *Lock) take(ctx context.Context, ours string) error {
 		if err := l.hold(ctx, true); err != nil {
 			return err
 		}
-		w, busy, err = c.workers(ctx)
+		w, busy, err = c.workersBut(ctx)
 	}
 	if err == nil && busy && (w.job == nil || w.job.id != ours) {
-		w.lock = nil // that is us
 		err = locked(w)
 	}
 	if err != nil {
@@ -148,7 +147,7 @@ func (l *Lock) hold(ctx context.Context, alone bool) error {
 		if !errors.Is(err, errHeld) {
 			return err
 		}
-		w, _, err := l.conn.workers(ctx)
+		w, err := l.conn.workers(ctx)
 		if err != nil {
 			return err
 		}

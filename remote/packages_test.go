@@ -173,7 +173,7 @@ func TestRealApt(t *testing.T) {
 	other = s.inside("DEBIAN_FRONTEND=noninteractive apt-get -y install rp-slow")
 	must(t, other.Start())
 	eventually(t, "the other one to be at it", func() bool { _, err := os.Stat(s.path("/run/state/slow")); return err == nil })
-	must(t, s.inside("pkill -KILL 'apt-get|dpkg'; pkill -KILL -f postinst; touch /run/state/go").Run())
+	must(t, s.inside("pkill -KILL 'apt-get|dpkg'; pkill -KILL -f '[.]postinst'; touch /run/state/go").Run())
 	_ = other.Wait()
 	good(Packages{Names: x("2.0"), Held: true})
 	is("rp-slow", "ii 1.0")

@@ -51,13 +51,13 @@ exit 0
 func ReadWork(s Section) (*Work, error) {
 	switch {
 	case s.Failure != "":
-		return nil, fmt.Errorf("see who is at work: %s", s.Failure)
+		return nil, fmt.Errorf("%s: %s", seeWork, s.Failure)
 	case s.Exit != 0:
-		return nil, fmt.Errorf("see who is at work: exit status %d: %s", s.Exit, tail(s.Err, 200))
+		return nil, fmt.Errorf("%s: exit status %d: %s", seeWork, s.Exit, tail(s.Err, 200))
 	}
 	w, err := readWorkers(s.Out)
 	if err != nil {
-		return nil, fmt.Errorf("see who is at work: %w", err)
+		return nil, fmt.Errorf("%s: %w", seeWork, err)
 	}
 	return w.work(), nil
 }
@@ -133,19 +133,34 @@ func hostTime(s string) (time.Time, error) {
 	return time.Unix(n, 0), nil
 }
 
-// workers asks the host who is at work. busy says whether a job holds its
-// lock, of which more is known once it has told.
-func (c *Conn) workers(ctx context.Context) (w workers, busy bool, err error) {
-	const title = "see who is at work"
-	out, err := c.shell(ctx, title, `if [ -e `+stateDir+`/job ] && ! flock -n -o `+stateDir+`/job true; then echo busy; else echo free; fi
+const seeWork = "see who is at work"
+
+// workers asks the host who is at work.
+func (c *Conn) workers(ctx context.Context) (workers, error) {
+	out, err := c.shell(ctx, seeWork, WorkProbe, fileTimeout)
+	if err != nil {
+		return workers{}, err
+	}
+	w, err := readWorkers(out)
+	if err != nil {
+		return workers{}, fmt.Errorf("%s: %w", seeWork, err)
+	}
+	return w, nil
+}
+
+// workersBut is for who holds the host's lock: it tries the job's, too, by
+// which a job is known before it has told of itself. Nobody else may, for a
+// moment's hold would keep the holder's own job from beginning.
+func (c *Conn) workersBut(ctx context.Context) (w workers, busy bool, err error) {
+	out, err := c.shell(ctx, seeWork, `if [ -e `+stateDir+`/job ] && ! flock -n -o `+stateDir+`/job true; then echo busy; else echo free; fi
 `+WorkProbe, fileTimeout)
 	if err != nil {
 		return workers{}, false, err
 	}
 	state, rest, _ := strings.Cut(out, "\n")
-	w, err = readWorkers(rest)
-	if err != nil {
-		return workers{}, false, fmt.Errorf("%s: %w", title, err)
+	if w, err = readWorkers(rest); err != nil {
+		return workers{}, false, fmt.Errorf("%s: %w", seeWork, err)
 	}
+	w.lock = nil // that is the one who asks
 	return w, state == "busy", nil
 }
