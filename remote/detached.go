@@ -82,7 +82,8 @@ exit "$e"
 // $run, $who, $title, $limit, $mercy, $bare and $lock are given.
 //
 // The session of a login may be ended with its last connection, and everything
-// in it (logind's KillUserProcesses): there the job gets a scope of its own.
+// in it (logind's KillUserProcesses), and a unit of sshd when it is stopped: where
+// systemd runs the job gets a scope of its own.
 const launchScript = `
 set -u
 fail() { printf '%s\n' "$1" >&2; exit 1; }
@@ -101,7 +102,7 @@ mkdir "$d" || exit 1
 set --
 if [ -d /run/systemd/system ] && [ -r /proc/self/cgroup ] && command -v systemd-run >/dev/null 2>&1; then
 	while IFS= read -r l; do
-		case $l in */session-*.scope*) set -- systemd-run --quiet --scope "--unit=runai-prep-job-$id" ;; esac
+		case $l in */session-*.scope*|*/ssh*.service*) set -- systemd-run --quiet --scope "--unit=runai-prep-job-$id" ;; esac
 	done </proc/self/cgroup
 	if [ $# -gt 0 ] && ! systemd-run --quiet --scope true </dev/null >/dev/null 2>&1; then set --; fi
 fi

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -151,15 +152,15 @@ func init() {
 	}
 	err := func() error {
 		var o struct {
-			Port                               int
-			User, Key, Known, Password, Script string
+			Port                                     int
+			Host, User, Key, Known, Password, Script string
 		}
 		if err := json.Unmarshal([]byte(spec), &o); err != nil {
 			return err
 		}
 		ctx := context.Background()
 		conn, err := (&Dialer{ConfigFile: os.DevNull}).Dial(ctx, Target{
-			Name: "host", Host: "127.0.0.1", Port: o.Port, User: o.User, IdentityFiles: []string{o.Key}, KnownHosts: []string{o.Known},
+			Name: "host", Host: cmp.Or(o.Host, "127.0.0.1"), Port: o.Port, User: o.User, IdentityFiles: []string{o.Key}, KnownHosts: []string{o.Known},
 			Sudo: Sudo{Enabled: true, Password: secret.New(o.Password)},
 		})
 		if err != nil {

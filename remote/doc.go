@@ -103,8 +103,9 @@
 //
 //	setsid [systemd-run --quiet --scope --unit=runai-prep-job-ID] flock -n -o job /bin/sh …/wrap … </dev/null >>…/log 2>&1 &
 //
-// with the scope where the login is one of logind's, which may end everything
-// in it with its last connection, and returns once pid is there. The wrap runs
+// with the scope where the login is in one of logind's, which may end everything
+// in it with its last connection, or in sshd's own unit, and returns once pid is
+// there. The wrap runs
 //
 //	timeout -k MERCY LIMIT /bin/sh …/script </dev/null
 //
