@@ -27,7 +27,6 @@ type packaging struct {
 	meta      string   // brings the headers of coming kernels along: {F} is the kernel's flavour
 	fabric    []string // the fabric manager; the first that is offered
 	openFirst bool     // the packager's choice where both kinds drive the GPUs, whatever the branch
-	firsthop  string   // Debian: what a package of the next release takes the place of
 }
 
 // A packageSet are the packages of one flavour.
@@ -48,8 +47,6 @@ var packagings = []packaging{
 		proprietary: packageSet{key: []string{"nvidia-kernel-dkms"}, same: []string{"nvidia-smi", "libcuda1"}, loose: []string{"nvidia-persistenced"}},
 		open:        packageSet{key: []string{"nvidia-open-kernel-dkms"}, same: []string{"nvidia-smi", "libcuda1"}, loose: []string{"nvidia-persistenced"}},
 		headers:     []string{"linux-headers-{K}"}, meta: "linux-headers-{F}",
-		// trixie's libcuda1 wants libssl3t64, which is libssl3 under a new name.
-		firsthop: "libssl3",
 	},
 	{
 		// Ubuntu Server's guide on NVIDIA drivers: the prebuilt modules are signed

@@ -324,23 +324,29 @@ func (p *driverPlan) headersGone() (why, hint string) {
 	return "", ""
 }
 
-// What an installation needs, in bytes. Debian's 535 with its compiler and
-// headers was measured: 145 MB fetched, 384 MB unpacked, 250 MB for DKMS'
-// build; the full packages of later branches are three times as large.
-var spaceNeeded = []struct {
-	folder string
-	bytes  int64
-	what   string
-}{
-	{"/usr", 1500 << 20, "the driver"},
-	{"/var", 2000 << 20, "what is fetched and built"},
-	{"/boot", 100 << 20, "a new initramfs"},
+// spaceNeeded is what an installation needs, in bytes. Debian's 535 without a
+// desktop was measured with its compiler and headers: 145 MB fetched, 384 MB
+// unpacked, 250 MB for DKMS' build. NVIDIA's full packages are thrice as large.
+func (p *driverPlan) spaceNeeded() map[string]int64 {
+	need := map[string]int64{"/usr": 600 << 20, "/var": 600 << 20, "/boot": 100 << 20}
+	if p.to.runfile || p.to.source == "cuda-repo" {
+		need["/usr"], need["/var"] = 1500<<20, 1500<<20
+	}
+	// What has the same space free to the byte is one filesystem.
+	if free, looked := p.f.Space["/usr"]; looked && p.f.Space["/var"] == free {
+		need["/usr"] += need["/var"]
+		delete(need, "/var")
+	}
+	return need
 }
 
+var spaceFolders = []string{"/usr", "/var", "/boot"}
+
 func (p *driverPlan) spaceLacks() (why, hint string) {
-	for _, n := range spaceNeeded {
-		if free, looked := p.f.Space[n.folder]; looked && free < n.bytes {
-			return fmt.Sprintf("%s has %d MB free, and %s needs %d", n.folder, free>>20, n.what, n.bytes>>20), "make room in " + n.folder
+	need := p.spaceNeeded()
+	for _, folder := range spaceFolders {
+		if free, looked := p.f.Space[folder]; looked && free < need[folder] {
+			return fmt.Sprintf("%s has %d MB free, and %d are needed", folder, free>>20, need[folder]>>20), "make room in " + folder
 		}
 	}
 	return "", ""
@@ -351,10 +357,11 @@ func (p *driverPlan) space() change {
 		return change{}
 	}
 	var want, have []string
-	for _, n := range spaceNeeded {
-		if free, looked := p.f.Space[n.folder]; looked {
-			want = append(want, fmt.Sprintf("%d MB in %s", n.bytes>>20, n.folder))
-			have = append(have, fmt.Sprintf("%d MB in %s", free>>20, n.folder))
+	need := p.spaceNeeded()
+	for _, folder := range spaceFolders {
+		if free, looked := p.f.Space[folder]; looked && need[folder] > 0 {
+			want = append(want, fmt.Sprintf("%d MB in %s", need[folder]>>20, folder))
+			have = append(have, fmt.Sprintf("%d MB in %s", free>>20, folder))
 		}
 	}
 	c := p.finding("disk space", strings.Join(want, ", ")+" free")

@@ -48,6 +48,9 @@ func (p *driverPlan) transaction(c *change) {
 		})
 	}
 	put := p.install(p.packageStep())
+	if t.release != "" {
+		put.Disrupts = "libraries of " + t.release + " come along, libc6 among them, and services that need them restart"
+	}
 	if p.route == reboot && p.f.Loaded.Version != "" {
 		put.Disrupts = "GPU programs that start before the reboot fail: the module that is loaded is still the old one"
 	}

@@ -447,8 +447,5 @@ func (p *driverPlan) leftovers(t *driverTarget) []string {
 		}
 		gone = append(gone, i.Name)
 	}
-	if t.release != "" && t.firsthop != "" && p.f.System.Version == "12" {
-		gone = append(gone, t.firsthop)
-	}
 	return gone
 }
