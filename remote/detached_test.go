@@ -2,7 +2,6 @@ package remote
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -144,23 +143,19 @@ func TestJobOutlivesTheConnection(t *testing.T) {
 	}
 }
 
-// A controller of its own, for a test to kill.
-func init() {
-	spec := os.Getenv("RUNAI_PREP_TEST_CONTROLLER")
-	if spec == "" {
-		return
-	}
+// beController is a controller in a process of its own, for a test to kill.
+func beController(spec string) {
 	err := func() error {
 		var o struct {
-			Port                                     int
-			Host, User, Key, Known, Password, Script string
+			Port                               int
+			User, Key, Known, Password, Script string
 		}
 		if err := json.Unmarshal([]byte(spec), &o); err != nil {
 			return err
 		}
 		ctx := context.Background()
 		conn, err := (&Dialer{ConfigFile: os.DevNull}).Dial(ctx, Target{
-			Name: "host", Host: cmp.Or(o.Host, "127.0.0.1"), Port: o.Port, User: o.User, IdentityFiles: []string{o.Key}, KnownHosts: []string{o.Known},
+			Name: "host", Host: "127.0.0.1", Port: o.Port, User: o.User, IdentityFiles: []string{o.Key}, KnownHosts: []string{o.Known},
 			Sudo: Sudo{Enabled: true, Password: secret.New(o.Password)},
 		})
 		if err != nil {
@@ -172,7 +167,6 @@ func init() {
 		return conn.Do(ctx, detachedStep(o.Script, time.Minute), func(line string) { fmt.Println(line) })
 	}()
 	fmt.Println("ended:", err)
-	os.Exit(0)
 }
 
 // startController runs a controller as a process of its own, and returns when

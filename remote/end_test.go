@@ -15,7 +15,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if spec := os.Getenv("RUNAI_PREP_TEST_CONTROLLER"); spec != "" {
+		beController(spec)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestCancelLeavesNothingBehind(t *testing.T) {
 	s := startSSHD(t, sshdOptions{})

@@ -107,10 +107,10 @@ func readWorkers(out string) (workers, error) {
 			lines = lines[3:]
 		case len(fields) == 5 && fields[0] == "job" && len(lines) >= 4 && jobName.MatchString(fields[1]):
 			w.job = &worker{id: fields[1], lock: fields[4], Holder: holderOf(lines[2], lines[1]), title: Safe(lines[3])}
-			w.job.since, err = hostTime(fields[2])
 			var limit uint64
 			if limit, err = strconv.ParseUint(fields[3], 10, 31); err == nil {
 				w.job.limit = time.Duration(limit) * time.Second
+				w.job.since, err = hostTime(fields[2])
 			}
 			lines = lines[4:]
 		default:
