@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -29,6 +30,7 @@ func interruptible(parent context.Context, stderr io.Writer) (soft, hard context
 				return
 			case <-signals:
 			}
+			slog.Info("interrupted", "times", n+1)
 			if n == 0 {
 				fmt.Fprintln(stderr, "interrupted: stopping once what is being installed is done (once more: at once; what a host is installing goes on there)")
 				cancelSoft(errInterrupted)

@@ -6,10 +6,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -46,6 +48,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"lab":     startLab,
 			"machine": onMachine,
+			"upload":  toMachine,
+			"seen":    waitFor,
 			"code":    exitsWith,
 			"mute":    listenMute,
 			"hold":    holdHost,
@@ -94,6 +98,37 @@ func onMachine(ts *testscript.TestScript, neg bool, args []string) {
 	if neg == (code == 0) {
 		ts.Fatalf("machine %s: exit status %d\n%s", args[0], code, out)
 	}
+}
+
+// toMachine puts a program on a practice host.
+//
+//	upload HOST FILE PATH
+func toMachine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: upload HOST FILE PATH, after lab")
+	}
+	m := ts.Value(fleetKey{}).(*started).fleet.Machine(args[0])
+	script := "cat >" + args[2] + " <<'END OF FILE'\n" + ts.ReadFile(args[1]) + "END OF FILE\nchmod 755 " + args[2]
+	if out, code := m.Run(script); code != 0 {
+		ts.Fatalf("upload to %s: exit status %d\n%s", args[0], code, out)
+	}
+}
+
+// waitFor waits until a file that a program in the background writes has a line
+// of a pattern.
+//
+//	seen FILE PATTERN
+func waitFor(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: seen FILE PATTERN")
+	}
+	pattern := regexp.MustCompile("(?m)" + args[1])
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if text, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && pattern.Match(text) {
+			return
+		}
+	}
+	ts.Fatalf("%s does not come to say %s:\n%s", args[0], args[1], ts.ReadFile(args[0]))
 }
 
 // exitsWith runs a command that must end with that very exit code.
