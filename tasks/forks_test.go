@@ -24,6 +24,7 @@ func TestProcesses(t *testing.T) {
 	most := map[string]int{
 		"resources": 3, // uname before Linux 6.1, timeout, what it runs
 		"proxy":     3, // grep, with a password stat, with runtimes systemctl
+		"squid":     3, // where it is installed: stat, grep, systemctl
 		"registry":  1, // containerd or docker, which says what it makes of its files
 		"nfs":       3, // grep, timeout, what it runs
 	}
@@ -44,7 +45,7 @@ func TestProcesses(t *testing.T) {
 		t.Errorf("together they start %d processes, and their share is 9", sum)
 	}
 	bare := inventory.Host{Settings: &inventory.Settings{}}
-	if n := processes(t, shell, NFS, bare) + processes(t, shell, Proxy, bare) + processes(t, shell, Registry, bare); n > 0 {
+	if n := processes(t, shell, NFS, bare) + processes(t, shell, Proxy, bare) + processes(t, shell, Registry, bare) + processes(t, shell, Squid, bare); n > 0 {
 		t.Errorf("where nothing is wished and nothing remembered %d processes are started", n)
 	}
 }

@@ -56,6 +56,7 @@ func fuzzTask(f *testing.F, task Task) {
 
 func FuzzResources(f *testing.F) { fuzzTask(f, Resources) }
 func FuzzProxy(f *testing.F)     { fuzzTask(f, Proxy) }
+func FuzzSquid(f *testing.F)     { fuzzTask(f, Squid) }
 func FuzzNFS(f *testing.F)       { fuzzTask(f, NFS) }
 
 func FuzzMountInfo(f *testing.F) {

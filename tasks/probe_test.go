@@ -31,6 +31,10 @@ func everything() inventory.Host {
 			Username: "runai", Password: secret.New(`p@ss'w"rd$(x)%`),
 			NoProxy: []string{"10.0.0.0/8", "mirror.example.com"}, Why: "inventory.hcl:4",
 		},
+		Squid: &inventory.Squid{
+			Port: 3128, Clients: []string{"10.0.0.0/8"}, Why: "inventory.hcl:8",
+			Allow: []inventory.Endpoint{{Host: "quay.io", Port: 443}, {Host: "registry.example.com", Port: 5000}},
+		},
 		Registries: []inventory.Registry{
 			{Name: "registry.example.com:5000", MirrorOf: []string{"docker.io", "quay.io"}, Why: "inventory.hcl:7"},
 		},

@@ -70,8 +70,10 @@ fi
 ` + probeEnd
 }
 
-// squidForbidden is a name that no allowlist has.
-const squidForbidden = "not-allowed.runai-prep.invalid"
+// squidForbidden is what no allowlist has, and what shows at once when it is let
+// through: a name that does not exist, and an address that answers immediately,
+// whatever becomes of packets to the outside.
+var squidForbidden = []string{"not-allowed.runai-prep.invalid", "127.0.0.1"}
 
 // reachSquid asks the proxy, on the host itself, for all that it is to let
 // through, and for what it is not.
@@ -80,7 +82,10 @@ func reachSquid(h inventory.Host) []remote.Endpoint {
 		return nil
 	}
 	proxy := &remote.HTTPProxy{Host: "127.0.0.1", Port: h.Squid.Port}
-	asked := []remote.Endpoint{{Host: squidForbidden, Port: 443, Proxy: proxy}}
+	var asked []remote.Endpoint
+	for _, host := range squidForbidden {
+		asked = append(asked, remote.Endpoint{Host: host, Port: 443, Proxy: proxy})
+	}
 	for _, e := range h.Squid.Allow {
 		if e.Port != 80 { // it does not connect there
 			asked = append(asked, remote.Endpoint{Host: e.Host, Port: e.Port, Proxy: proxy})

@@ -3,6 +3,7 @@ package tasks
 import (
 	"crypto/sha256"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -28,7 +29,7 @@ func planSquid(h inventory.Host, facts Facts) []Finding {
 		return p.f.asRoot(p.f.ledger.remember(p.removals(), p.f.isThere))
 	}
 	changes := []change{p.pack()}
-	if changes[0].State == Unmet {
+	if s := changes[0].State; s == Unmet || s == Unknown {
 		return p.f.asRoot(p.f.ledger.remember(changes, p.f.isThere))
 	}
 	port, listed := p.port()
@@ -191,10 +192,10 @@ func (p *squidPlan) differing(ours file) string {
 		return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(these, s) })
 	}
 	var parts []string
-	if lacks := without(want, has); lacks != nil {
+	if lacks := without(want, has); len(lacks) > 0 {
 		parts = append(parts, "lacks "+few(lacks))
 	}
-	if extra := without(has, want); extra != nil {
+	if extra := without(has, want); len(extra) > 0 {
 		parts = append(parts, "lets through "+few(extra))
 	}
 	if parts == nil {
@@ -240,6 +241,9 @@ func (p *squidPlan) port() (c change, listed bool) {
 			}
 		case has.port == p.wish.Port && !has.local():
 			c.Have = want + ", by " + has.path
+			if !p.f.seen() {
+				c.Have = want + ", as the package has it"
+			}
 			if !has.everywhere() {
 				c.Have = want + " on " + has.address + ", by " + has.path
 			}
@@ -326,7 +330,8 @@ func (p *squidPlan) answers() (c change, asked bool) {
 		if r.Proxy || r.Barrier == remote.Forbidden || r.Barrier == remote.Silence {
 			continue // nobody answered
 		}
-		forbidden := strings.HasPrefix(r.Endpoint, squidForbidden+":")
+		host, _, _ := net.SplitHostPort(r.Endpoint)
+		forbidden := slices.Contains(squidForbidden, host)
 		no := r.Barrier == remote.ByProxy && r.Status == http.StatusForbidden
 		switch {
 		case forbidden && !no:

@@ -116,7 +116,7 @@ done
 func squidReload() remote.Step {
 	return remote.Step{
 		Title:    "systemctl reload squid",
-		Disrupts: "squid lets clients through as its own configuration says, and to nothing by the rules of runai-prep",
+		Disrupts: "clients are let through by squid's own rules alone from now on",
 		Run: &remote.Command{Timeout: 3 * time.Minute,
 			Script: "( cat " + squidMain + squidParse + ") || exit 1\nsystemctl try-reload-or-restart squid.service\n"},
 	}

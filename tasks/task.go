@@ -13,6 +13,8 @@
 //	proxy.go      the outbound proxy: its probe; proxywish.go as files spell it,
 //	              proxyfacts.go, proxyplan.go with proxyapt.go and proxyunits.go,
 //	              proxygone.go what is taken away, trust.go certificates
+//	squid.go      the host that is the proxy: its probe; squidconf.go the rules in
+//	              squid's language, squidplan.go, squidsteps.go
 //	registry.go   on-premise registries: its probe; registryfacts.go, registryplan.go,
 //	              a file for each runtime, registryreach.go the way there,
 //	              registrygone.go what is taken away; toml.go and jsonedit.go change
@@ -68,7 +70,7 @@ func (t Task) Look(h inventory.Host) remote.Probe {
 type Facts any
 
 // All is the order of work, and the table of contents.
-var All = []Task{Resources, Proxy, Registry, NFS}
+var All = []Task{Resources, Proxy, Squid, Registry, NFS}
 
 // A State is how a finding stands.
 type State string

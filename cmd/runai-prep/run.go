@@ -124,7 +124,6 @@ func (a *app) warnIdle(hosts []inventory.Host) {
 		asks       func(inventory.Host) bool
 	}{
 		{"nvidia_driver", "driver", func(h inventory.Host) bool { return h.Driver != nil }},
-		{"squid", "squid", func(h inventory.Host) bool { return h.Squid != nil }},
 	} {
 		if slices.ContainsFunc(tasks.All, func(t tasks.Task) bool { return t.Name == block.task }) {
 			continue
