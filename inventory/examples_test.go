@@ -13,9 +13,10 @@ import (
 // and formatted.
 func TestExamples(t *testing.T) {
 	hosts := map[string]string{ // what each must come to
-		"small.hcl":  "cpu-1, gpu-[1:2]",
-		"racks.hcl":  "a-cpu-[1:2], a-gpu-[01:16], b-cpu-[1:2], b-gpu-[01:17]",
-		"air-gapped": "gpu-[01:08], proxy",
+		"small.hcl":   "cpu-1, gpu-[1:2]",
+		"racks.hcl":   "a-cpu-[1:2], a-gpu-[01:16], b-cpu-[1:2], b-gpu-[01:17]",
+		"air-gapped":  "gpu-[01:08], proxy",
+		"drivers.hcl": "image, infer-[01:04], lab-[1:2], op-[1:2], train-[01:08]",
 	}
 	found, err := filepath.Glob("../examples/*.hcl")
 	if err != nil {
