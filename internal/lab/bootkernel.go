@@ -38,9 +38,11 @@ func (m *Machine) addKernel(release string) {
 	m.writeInitramfs(release)
 }
 
-// initramfs is where it is for a kernel.
-func (m *Machine) initramfs(kernel string) string {
-	switch m.spec.distro.manager {
+func (m *Machine) initramfs(kernel string) string { return initramfsOf(&m.spec.distro, kernel) }
+
+// initramfsOf is where a kernel's is.
+func initramfsOf(d *distro, kernel string) string {
+	switch d.manager {
 	case "apt":
 		return "/boot/initrd.img-" + kernel
 	case "zypper":

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -15,9 +14,10 @@ type patient struct {
 	role          string
 	groups        []string
 	spec          spec
-	infect        func(*Machine)
-	unplugged     bool // nobody listens at its port
-	impostor      bool // known_hosts has another key for it
+	infect        func(*Machine) // before it is booted
+	later         func(*Machine) // what has happened since
+	unplugged     bool           // nobody listens at its port
+	impostor      bool           // known_hosts has another key for it
 
 	port int           // known when it is started
 	key  ssh.PublicKey // its host key
@@ -46,6 +46,8 @@ func newWorld() (*world, map[string]distro, error) {
 		hosts: map[string]string{
 			nasName: "10.77.0.5", "proxy.example.com": "10.77.0.3", "old-proxy.example.com": "10.77.0.2",
 			"deb.debian.org": "10.77.0.4", "security.debian.org": "10.77.0.4", "archive.ubuntu.com": "10.77.0.4", "security.ubuntu.com": "10.77.0.4",
+			"dl.rockylinux.org": "10.77.0.4", "dl.fedoraproject.org": "10.77.0.4", "developer.download.nvidia.com": "10.77.0.4",
+			"updates.suse.com": "10.77.0.4", "download.nvidia.com": "10.77.0.4",
 		},
 		proxies: map[string]bool{"proxy.example.com:3128": true},
 	}
@@ -87,53 +89,6 @@ func alike(all map[string]distro, n int, fresh bool) []patient {
 	return list
 }
 
-func withRuntime(m *Machine) { m.install("containerd") }
-
-// fromImage is a host that somebody has put a driver on, and nothing else.
-func fromImage(m *Machine) {
-	withRuntime(m)
-	m.withDriver("535.261.03")
-}
-
-// withDriver installs a driver as its packages do, held, for the kernels that
-// there are.
-func (m *Machine) withDriver(version string) {
-	kernels := m.kernels()
-	var names []string
-	switch m.spec.distro.name {
-	case "debian-12":
-		revision := map[string]string{"535.183.01": "-1~deb12u1", "535.261.03": "-1", "535.309.01": "-0+deb12u1"}[version]
-		for _, k := range kernels {
-			names = append(names, "linux-headers-"+k)
-		}
-		m.install(append(names, "linux-headers-amd64", "dkms")...)
-		names = []string{"nvidia-kernel-dkms", "nvidia-smi", "libcuda1", "nvidia-kernel-support", "nvidia-alternative", "libnvidia-ml1", "libnvidia-cfg1"}
-		for i, name := range names {
-			names[i] = name + "=" + version + revision
-		}
-		m.install(append(names, "nvidia-persistenced")...)
-		m.hold("nvidia-kernel-dkms", "nvidia-smi", "libcuda1")
-	case "ubuntu-22.04":
-		b := branch(version)
-		names = []string{"nvidia-headless-no-dkms-" + b + "-server", "nvidia-utils-" + b + "-server", "nvidia-compute-utils-" + b + "-server", "nvidia-kernel-common-" + b + "-server"}
-		for i, name := range names {
-			names[i] = name + "=" + version + "-0ubuntu0.22.04.1"
-		}
-		for _, k := range kernels {
-			names = append(names, "linux-modules-nvidia-"+b+"-server-"+k)
-		}
-		m.install(names...)
-	}
-}
-
-func (m *Machine) hold(names ...string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, name := range names {
-		m.held[name] = true
-	}
-}
-
 // clinic is the fleet to practise on: each host has an illness of its own.
 func clinic(all map[string]distro) []patient {
 	debian, ubuntu := all["debian-12"], all["ubuntu-22.04"]
@@ -173,57 +128,4 @@ func clinic(all map[string]distro) []patient {
 		}
 	}
 	return list
-}
-
-// readyByHand is a host on which somebody did by hand what the inventory
-// wishes.
-func readyByHand(m *Machine) {
-	withRuntime(m)
-	if len(m.spec.gpus) > 0 {
-		m.withDriver("535.261.03")
-	}
-	m.install("nfs-common")
-	fstab, _ := m.ReadFile("/etc/fstab")
-	m.put("/etc/fstab", fstab+nasName+":"+nasExport+" "+mountPath+" nfs rw,hard,noatime,vers=4.2,_netdev,nofail 0 0\n")
-	var environment, dropIn strings.Builder
-	dropIn.WriteString("[Service]\n")
-	for _, name := range []string{"http_proxy", "https_proxy", "no_proxy"} {
-		value := proxyURL
-		if name == "no_proxy" {
-			value = noProxy + ",localhost,127.0.0.1,::1,.svc,.cluster.local"
-		}
-		for _, name := range []string{strings.ToUpper(name), name} {
-			fmt.Fprintf(&environment, "%s=%s\n", name, value)
-			fmt.Fprintf(&dropIn, "Environment=\"%s=%s\"\n", name, value)
-		}
-	}
-	m.put("/etc/environment", environment.String())
-	m.put("/etc/systemd/system/containerd.service.d/http-proxy.conf", dropIn.String())
-	m.put("/etc/apt/apt.conf.d/80proxy", fmt.Sprintf("Acquire::http::Proxy %q;\nAcquire::https::Proxy %[1]q;\n", proxyURL))
-}
-
-func noMount(m *Machine) {
-	fstab, _ := m.ReadFile("/etc/fstab")
-	readyByHand(m)
-	m.put("/etc/fstab", fstab)
-	m.uninstall("nfs-common")
-}
-
-func wrongProxy(m *Machine) {
-	readyByHand(m)
-	m.put("/etc/environment", "# by hand, for the trial in May\nhttp_proxy="+oldProxy+"\nhttps_proxy="+oldProxy+"\n")
-	m.put("/etc/systemd/system/containerd.service.d/http-proxy.conf",
-		"[Service]\nEnvironment=\"HTTP_PROXY="+oldProxy+"\" \"HTTPS_PROXY="+oldProxy+"\"\nEnvironment=NO_PROXY=localhost\n")
-	m.put("/etc/apt/apt.conf.d/80proxy", fmt.Sprintf("Acquire::http::Proxy %q;\n", oldProxy))
-}
-
-func oldDriver(m *Machine) {
-	readyByHand(m)
-	m.withDriver("470.256.02")
-}
-
-func staleMount(m *Machine) {
-	fstab, _ := m.ReadFile("/etc/fstab")
-	readyByHand(m)
-	m.put("/etc/fstab", fstab+"# data for training, ticket 4711\n"+oldNAS+":/data "+mountPath+" nfs defaults,_netdev 0 0\n")
 }

@@ -24,7 +24,7 @@ func debianRepositories() []*repository {
 		"squid": "5.7-2+deb12u2", "curl": "7.88.1-10+deb12u12", "jq": "1.6-2.1",
 	})
 	main = append(main, debianToolchain("3.0.10-8+deb12u1", "4:12.2.0-3", "4.3-4.1")...)
-	main = append(main, debianHeaders("6.1.0-37-amd64", "6.1.140-1"),
+	main = append(main, debianHeaders("6.1.0-37-amd64", "6.1.140-1"), debianHeaders("6.1.0-38-amd64", "6.1.147-1"),
 		&pkg{name: "linux-headers-amd64", version: "6.1.140-1", section: "kernel", depends: []string{"linux-headers-6.1.0-37-amd64"}})
 	const uri, security = "deb.debian.org/debian", "security.debian.org/debian-security"
 	stable := func(suite, component string, packages ...*pkg) *repository {
@@ -34,12 +34,19 @@ func debianRepositories() []*repository {
 		return debianRepository(security, "bookworm-security", component, "Debian-Security:12/oldstable-security", "oldstable-security", packages...)
 	}
 	nonFree, firmware := nvidiaDebian("535.261.03", "1")
+	contrib := debianContrib()
+	for _, p := range nonFree {
+		if strings.HasPrefix(p.name, "nvidia-open-kernel-dkms") {
+			contrib = append(contrib, p)
+		}
+	}
+	nonFree = slices.DeleteFunc(nonFree, func(p *pkg) bool { return slices.Contains(contrib, p) })
 	newer, newerFirmware := nvidiaDebian("535.309.01", "0+deb12u1")
 	// As in the real one, the open modules of a security update are missing.
 	newer = slices.DeleteFunc(newer, func(p *pkg) bool { return strings.HasPrefix(p.name, "nvidia-open-kernel") })
 	gone, goneFirmware := nvidiaDebian("535.183.01", "1~deb12u1")
 	return []*repository{
-		stable("bookworm", "main", main...), stable("bookworm", "contrib", debianContrib()...),
+		stable("bookworm", "main", main...), stable("bookworm", "contrib", contrib...),
 		stable("bookworm", "non-free", nonFree...), stable("bookworm", "non-free-firmware", firmware...),
 		stable("bookworm-updates", "main"), stable("bookworm-updates", "contrib"), stable("bookworm-updates", "non-free"), stable("bookworm-updates", "non-free-firmware"),
 		safe("main"), safe("contrib"), safe("non-free", newer...), safe("non-free-firmware", newerFirmware...),

@@ -7,19 +7,20 @@ type distro struct {
 	kernel       string // uname -r of a fresh host
 	version      string // /proc/version
 	modules      []string
-	headers      string            // how a package of kernel headers begins
+	programs     map[string]string // that it has beside basePrograms
+	sh           string            // what /bin/sh is
 	installed    map[string]string // packages of a fresh host, with versions
 	repositories []*repository     // all that can be set up
 	passwd       string            // filled by loadImages
 	group        string
 }
 
-func distros() []distro { return []distro{debian12(), ubuntu2204()} }
+func distros() []distro { return []distro{debian12(), ubuntu2204(), rocky9(), sles15()} }
 
 func debian12() distro {
 	return distro{
 		name:    "debian-12",
-		manager: "apt", headers: "linux-headers-",
+		manager: "apt", sh: "dash", programs: debianPrograms,
 		kernel:  "6.1.0-37-amd64",
 		version: "Linux version 6.1.0-37-amd64 (debian-kernel@lists.debian.org) (gcc-12 (Debian 12.2.0-14+deb12u1) 12.2.0, GNU ld (GNU Binutils for Debian) 2.40) #1 SMP PREEMPT_DYNAMIC Debian 6.1.140-1 (2025-05-22)",
 		modules: []string{"ext4", "mbcache", "jbd2", "igb", "nvme", "nvme_core", "sunrpc"},
@@ -37,7 +38,7 @@ func debian12() distro {
 func ubuntu2204() distro {
 	return distro{
 		name:    "ubuntu-22.04",
-		manager: "apt", headers: "linux-headers-",
+		manager: "apt", sh: "dash", programs: debianPrograms,
 		kernel:  "5.15.0-143-generic",
 		version: "Linux version 5.15.0-143-generic (buildd@lcy02-amd64-110) (gcc (Ubuntu 11.4.0-1ubuntu1~22.04) 11.4.0, GNU ld (GNU Binutils for Ubuntu) 2.38) #153-Ubuntu SMP Fri Jun 13 19:10:45 UTC 2025",
 		modules: []string{"ext4", "mbcache", "jbd2", "igb", "nvme", "nvme_core", "sunrpc"},
@@ -59,10 +60,15 @@ func service(description, command string) string {
 
 // basePrograms are the files of a fresh host that can be run.
 var basePrograms = map[string]string{
-	"/usr/bin": "[ apt-cache apt-config apt-get apt-mark basename bash cat chgrp chmod chown cksum cmp cp cut dash date dd df diff dirname dpkg dpkg-query du echo env " +
+	"/usr/bin": "[ basename bash cat chgrp chmod chown cksum cmp cp cut date dd df diff dirname dmesg du echo env " +
 		"expr false find findmnt getent grep groups head hostname hostnamectl id install journalctl kill ln ls md5sum mkdir mktemp mount mountpoint mv nohup nproc openssl pgrep " +
-		"printf ps pwd readlink realpath rm rmdir scp sed setsid sh sha256sum sleep sort stat sudo sync systemctl systemd-detect-virt systemd-run tail tee test timedatectl timeout " +
+		"printf ps pwd readlink realpath rm rmdir scp sed setsid sha256sum sleep sort stat sudo sync systemctl systemd-detect-virt systemd-run tail tee test timedatectl timeout " +
 		"touch tr true truncate tty umount uname uniq uptime wc which whoami xargs awk arch free lscpu logger loginctl ionice nice flock",
-	"/usr/sbin":        "blkid chroot depmod insmod ldconfig lsmod modinfo modprobe reboot rmmod shutdown sshd swapon sysctl update-ca-certificates update-initramfs usermod",
+	"/usr/sbin": "blkid chroot depmod insmod ldconfig lsmod modinfo modprobe reboot rmmod shutdown sshd swapon sysctl usermod",
+}
+
+var debianPrograms = map[string]string{
+	"/usr/bin":         "apt-cache apt-config apt-get apt-mark dash dpkg dpkg-query",
+	"/usr/sbin":        "update-ca-certificates update-initramfs",
 	"/usr/lib/openssh": "sftp-server",
 }

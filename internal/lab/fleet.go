@@ -105,6 +105,9 @@ func (f *Fleet) add(p *patient, w *world, config Config, client ssh.PublicKey) e
 	f.servers[p.name] = s
 	m.restart = func() { f.reboot(s) }
 	m.boot()
+	if p.later != nil {
+		p.later(m)
+	}
 	if err := s.listen(); err != nil {
 		return err
 	}

@@ -64,8 +64,8 @@ func loadImage(d *distro) (*image, error) {
 	im := &image{time: time.Date(2025, time.June, 20, 8, 0, 0, 0, time.UTC)}
 	disk := im.node(fs.ModeDir | 0o755)
 	for name := range strings.FieldsSeq("/boot /dev /etc /home /media /mnt /opt /proc /run /srv /sys /usr/bin /usr/sbin /usr/lib /usr/local/bin /usr/local/sbin " +
-		"/usr/share /usr/local/share/ca-certificates /var/cache /var/lib/dpkg/info /var/lib/apt/lists /var/lib/systemd /var/log /etc/systemd/system /etc/profile.d " +
-		"/etc/ssl/certs /usr/share/ca-certificates /usr/lib/systemd/system /etc/apt/apt.conf.d /etc/apt/sources.list.d /etc/modprobe.d /etc/modules-load.d /etc/sudoers.d") {
+		"/usr/share /usr/local/share/ca-certificates /var/cache /var/lib/systemd /var/log /etc/systemd/system /etc/profile.d " +
+		"/etc/ssl/certs /usr/share/ca-certificates /usr/lib/systemd/system /etc/modprobe.d /etc/modules-load.d /etc/sudoers.d") {
 		im.dir(disk, name)
 	}
 	im.dir(disk, "/root").mode = fs.ModeDir | 0o700
@@ -78,14 +78,20 @@ func loadImage(d *distro) (*image, error) {
 	im.link(disk, "/var/run", "/run")
 	im.link(disk, "/etc/mtab", "../proc/self/mounts")
 	im.link(disk, "/etc/localtime", "/usr/share/zoneinfo/Etc/UTC")
-	for dir, names := range basePrograms {
-		for name := range strings.FieldsSeq(names) {
-			im.file(disk, dir+"/"+name, elf+name, 0o755)
+	for _, programs := range []map[string]string{basePrograms, d.programs} {
+		for dir, names := range programs {
+			for name := range strings.FieldsSeq(names) {
+				im.file(disk, dir+"/"+name, elf+name, 0o755)
+			}
 		}
 	}
-	im.link(disk, "/usr/bin/sh", "dash")
+	im.link(disk, "/usr/bin/sh", d.sh)
 	im.dir(disk, "/usr/bin").kids["sudo"].mode |= fs.ModeSetuid
-	for _, folder := range []string{"common", d.name} {
+	folders := []string{"common", d.name}
+	if d.manager == "apt" {
+		folders = append(folders, "apt")
+	}
+	for _, folder := range folders {
 		top := "images/" + folder
 		err := fs.WalkDir(images, top, func(name string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() {
@@ -108,21 +114,17 @@ func loadImage(d *distro) (*image, error) {
 	for module := range strings.FieldsSeq(modulesOnDisk) {
 		im.file(disk, "/usr/lib/modules/"+d.kernel+"/kernel/"+module+".ko", moduleMark, 0o644)
 	}
-	im.file(disk, "/boot/initrd.img-"+d.kernel, "initramfs of "+d.kernel+"\n", 0o600)
-	im.dir(disk, "/var/cache/apt/archives")
-	im.file(disk, "/boot/grub/grub.cfg", "set default=0\n", 0o600)
+	im.file(disk, initramfsOf(d, d.kernel), "initramfs of "+d.kernel+"\n", 0o600)
+	im.dir(disk, "/usr/lib64")
+	grub := "/boot/grub"
+	if d.manager == "apt" {
+		im.aptFiles(disk, d, text("/etc/apt/sources.list"))
+	} else {
+		grub = "/boot/grub2"
+		im.rpmFiles(disk, d)
+	}
+	im.file(disk, grub+"/grub.cfg", "set default=0\n", 0o600)
 	im.file(disk, "/etc/default/grub", "GRUB_DEFAULT=0\nGRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX=\"\"\n", 0o644)
-	// The lists of the repositories that are set up have been fetched.
-	for _, s := range aptSourcesIn(text("/etc/apt/sources.list")) {
-		found, _ := s.of(d.repositories)
-		for _, r := range found {
-			im.file(disk, r.list(), "Packages of "+r.uri+"\n", 0o644)
-		}
-	}
-	im.file(disk, "/var/lib/dpkg/status", "", 0o644).show = (*Machine).dpkgStatus
-	for name := range d.installed {
-		im.file(disk, "/var/lib/dpkg/info/"+name+".list", "/.\n", 0o644)
-	}
 	im.file(disk, "/usr/lib/systemd/system/ssh.service", service("OpenBSD Secure Shell server", "/usr/sbin/sshd -D"), 0o644)
 	im.dir(disk, "/etc/systemd/system/multi-user.target.wants")
 	im.link(disk, "/etc/systemd/system/multi-user.target.wants/ssh.service", "/lib/systemd/system/ssh.service")
@@ -137,6 +139,40 @@ func loadImage(d *distro) (*image, error) {
 	im.add("25 23 0:24 /dev/shm tmpfs tmpfs rw,nosuid,nodev rw", im.sticky())
 	im.add("27 24 0:25 /run/lock tmpfs tmpfs rw,nosuid,nodev,noexec,relatime rw,size=5120k", im.sticky())
 	return im, nil
+}
+
+// aptFiles are the package database of Debian and its kin, and the lists of the
+// repositories that are set up, which have been fetched.
+func (im *image) aptFiles(disk *node, d *distro, sources string) {
+	for name := range strings.FieldsSeq("/var/cache/apt/archives /var/lib/dpkg/info /var/lib/apt/lists /etc/apt/apt.conf.d /etc/apt/sources.list.d /etc/apt/preferences.d") {
+		im.dir(disk, name)
+	}
+	for _, s := range aptSourcesIn(sources) {
+		found, _ := s.of(d.repositories)
+		for _, r := range found {
+			im.file(disk, r.list(), "Packages of "+r.uri+"\n", 0o644)
+		}
+	}
+	im.file(disk, "/var/lib/dpkg/status", "", 0o644).show = (*Machine).dpkgStatus
+	for name := range d.installed {
+		im.file(disk, "/var/lib/dpkg/info/"+name+".list", "/.\n", 0o644)
+	}
+}
+
+// rpmFiles are the same for EL and SUSE.
+func (im *image) rpmFiles(disk *node, d *distro) {
+	for name := range strings.FieldsSeq("/var/lib/rpm /var/cache/dnf /var/cache/zypp/solv /etc/dnf/modules.d /etc/dnf/plugins /etc/pki/rpm-gpg " +
+		"/etc/pki/ca-trust/source/anchors /etc/pki/trust/anchors /var/lib/ca-certificates") {
+		im.dir(disk, name)
+	}
+	for id := range strings.FieldsSeq("baseos appstream epel") {
+		im.file(disk, "/var/cache/dnf/"+id+".solv", "metadata\n", 0o644)
+	}
+	for id := range strings.FieldsSeq("SLE-Module-Basesystem15-SP6-Pool nvidia") {
+		im.file(disk, "/var/cache/zypp/solv/"+id+"/solv", "metadata\n", 0o644)
+	}
+	im.file(disk, "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "# 140 certificates of public authorities\n", 0o644)
+	im.file(disk, "/var/lib/ca-certificates/ca-bundle.pem", "# 140 certificates of public authorities\n", 0o644)
 }
 
 func (im *image) sticky() *node { return im.node(fs.ModeDir | fs.ModeSticky | 0o777) }

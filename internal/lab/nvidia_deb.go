@@ -104,9 +104,19 @@ func debianToolchain(dkms, gcc, make string) []*pkg {
 
 // debianHeaders are a kernel's headers.
 func debianHeaders(kernel, version string) *pkg {
-	return &pkg{name: "linux-headers-" + kernel, version: version, section: "kernel",
+	return &pkg{name: "linux-headers-" + kernel, version: version, section: "kernel", headers: kernel,
 		data:  map[string]string{"/usr/src/linux-headers-" + kernel + "/Makefile": "all:\n"},
 		links: map[string]string{"/usr/lib/modules/" + kernel + "/build": "/usr/src/linux-headers-" + kernel}}
+}
+
+// prebuiltFor is the version of the package with a driver's modules for a
+// kernel: the kernel's, and how often they have been built for it.
+func prebuiltFor(version, kernel string) string {
+	build := "+2"
+	if version == "535.183.01" {
+		build = "+1"
+	}
+	return strings.TrimSuffix(kernel, "-generic") + ".153" + build
 }
 
 // nvidiaUbuntu is a branch of the driver for servers as Ubuntu has it, with
@@ -160,7 +170,7 @@ func nvidiaUbuntu(version, kernel string) []*pkg {
 		for end, one := range nvidiaModules(f) {
 			built[kernel+"/kernel/nvidia-"+b+"srv"+flavour+"/nvidia"+end+".ko"] = one.String()
 		}
-		list = append(list, &pkg{name: "linux-modules-nvidia-" + b + "-server" + flavour + "-" + kernel, version: strings.TrimSuffix(kernel, "-generic") + ".153+1", section: "restricted/kernel",
+		list = append(list, &pkg{name: "linux-modules-nvidia-" + b + "-server" + flavour + "-" + kernel, version: prebuiltFor(version, kernel), section: "restricted/kernel",
 			depends: []string{"nvidia-kernel-common-" + b + "-server"}, kernel: built, initrd: true})
 	}
 	return list

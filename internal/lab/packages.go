@@ -192,8 +192,8 @@ func (m *Machine) configure(p *process, x *pkg) {
 	if x.dkms != "" {
 		m.dkmsInstall(p, x.dkms, driverVersion(x.version))
 	}
-	if kernel, ok := strings.CutPrefix(x.name, m.spec.distro.headers); ok && x.data != nil && m.have("dkms") != nil {
-		m.dkmsAutoinstall(p, kernel, true)
+	if x.headers != "" && m.have("dkms") != nil {
+		m.dkmsAutoinstall(p, x.headers, true)
 	}
 }
 

@@ -173,6 +173,18 @@ func findProgram(name string) func(*process) int {
 	// systemctl.go, apt.go, dpkg.go, dkms.go
 	case "systemctl":
 		return systemctl
+	case "dnf", "yum":
+		return dnf
+	case "rpm":
+		return rpm
+	case "zypper":
+		return zypper
+	case "curl":
+		return curl
+	case "gpg":
+		return gpg
+	case "update-ca-trust":
+		return updateCATrust
 	case "dkms":
 		return dkms
 	case "apt-get":

@@ -23,6 +23,7 @@ type pkg struct {
 	kernel   map[string]string // modules that come built, by path below /lib/modules
 	dkms     string            // the name under which DKMS builds its source
 	initrd   bool              // its installation has initramfs built anew
+	headers  string            // the kernel that it has the headers of
 }
 
 // satisfies reports whether p is what r asks for.
