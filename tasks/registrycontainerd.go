@@ -24,7 +24,7 @@ func (p *registryPlan) containerd() change {
 	case d == nil:
 		return c.stopped(Unknown, "there is a containerd.service, and no program containerd to ask", "see what systemctl cat containerd starts")
 	case d.failed != 0:
-		return c.stopped(Unmet, fmt.Sprintf("it cannot read its own configuration (exit status %d)", d.failed), "see what containerd config dump says on the host")
+		return c.stopped(Unmet, "it cannot read its own configuration: "+d.said, "see what containerd config dump says on the host")
 	case d.garbled != nil:
 		return c.stopped(Unknown, "what containerd config dump says cannot be read: "+clip(d.garbled.Error(), 120), "see what containerd config dump says on the host")
 	case d.NoCRI:
@@ -73,6 +73,7 @@ func (p *registryPlan) containerd() change {
 		}
 		c.Steps = append(c.Steps, restart("containerd"))
 	}
+	p.judged["containerd"] = true
 	return c.settle(missing, "in "+root+", which containerd reads at every pull")
 }
 

@@ -57,6 +57,7 @@ func (p *registryPlan) containers() change {
 			c.Steps = append(c.Steps, restart("crio"))
 		}
 	}
+	p.judged["containers"] = true
 	return c.settle(missing, "set in /etc/containers")
 }
 

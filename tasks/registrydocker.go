@@ -94,6 +94,7 @@ func (p *registryPlan) docker() change {
 	if c.State == Unknown {
 		return c
 	}
+	p.judged["docker"] = true
 	return p.beyondDocker(c.settle(missing, p.dockerSettled(d)), beyond)
 }
 

@@ -38,6 +38,7 @@ type containerdFacts struct {
 	Running bool     `json:"running"`
 
 	failed  int // exit status, when it could not say
+	said    string
 	garbled error
 }
 
@@ -78,6 +79,7 @@ func readRegistry(s remote.Section) (Facts, error) {
 			f.newer = append(f.newer, b.rest)
 		case "containerd":
 			f.Containerd = readContainerd(b)
+			f.Containerd.said = lastWords(s.Err, f.Containerd.failed)
 			f.Containerd.Running = slices.Contains(f.starts["containerd"], "running")
 		case "docker":
 			if f.Docker, err = readDocker(b); err != nil {
@@ -136,6 +138,15 @@ func readContainerd(b block) *containerdFacts {
 		c.ConfigPath = containerdCerts + ":" + dockerCerts
 	}
 	return c
+}
+
+// lastWords are what a program said before it ended.
+func lastWords(stderr string, exit int) string {
+	stderr = strings.TrimSpace(stderr)
+	if stderr == "" {
+		return fmt.Sprintf("exit status %d", exit)
+	}
+	return clip(masked(stderr[strings.LastIndexByte(stderr, '\n')+1:]), 200)
 }
 
 // root is the folder with a folder for each registry.

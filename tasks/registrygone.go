@@ -1,8 +1,10 @@
 package tasks
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -49,7 +51,8 @@ func (f *registryFacts) configPathIn(has file) string {
 // removals take away what the ledger knows and nobody wishes any longer. Only
 // what still is as we wrote it; for the rest a finding says so, and it stays.
 // Runtimes are not restarted for it: an empty folder of registries is as good
-// as none.
+// as none. Where a runtime could not be judged, or is not there for now, nobody
+// knows what is still wished, and all of its files stay.
 func (p *registryPlan) removals() []change {
 	var all []change
 	at := map[string]int{}
@@ -62,7 +65,14 @@ func (p *registryPlan) removals() []change {
 		return &all[len(all)-1]
 	}
 	seen := map[string]bool{}
-	for _, e := range p.f.ledger.entries {
+	entries := slices.Clone(p.f.ledger.entries)
+	// What names a certificate goes before it: a runtime that finds a file
+	// named and not there pulls nothing.
+	slices.SortStableFunc(entries, func(a, b entry) int { return cmp.Compare(depth(a.path), depth(b.path)) })
+	for _, e := range entries {
+		if len(p.wishes) > 0 && !p.judged[territory(e.path)] {
+			continue
+		}
 		if slices.Contains(p.kept, e) || seen[e.path] || slices.ContainsFunc(p.kept, func(k entry) bool { return k.path == e.path && k.kind == "file" }) {
 			continue
 		}
@@ -70,6 +80,37 @@ func (p *registryPlan) removals() []change {
 		p.removal(of(e.path), e.path)
 	}
 	return slices.DeleteFunc(all, func(c change) bool { return c.Have == "" })
+}
+
+func depth(name string) int {
+	if path.Base(name) == caName {
+		return 1
+	}
+	return 0
+}
+
+// territory is the runtime that a file is for.
+func territory(name string) string {
+	switch {
+	case strings.HasPrefix(name, "/etc/docker/"):
+		return "docker"
+	case strings.HasPrefix(name, "/etc/containers/"):
+		return "containers"
+	}
+	return "containerd"
+}
+
+// namedIn is a file that stays and names another; empty: there is none.
+func (p *registryPlan) namedIn(name string) string {
+	for _, other := range slices.Sorted(maps.Keys(p.f.files)) {
+		has := p.f.files[other]
+		e := entry{"file", other, fmt.Sprintf("%x", sha256.Sum256([]byte(has.content)))}
+		goes := p.f.ledger.has(e) && !slices.Contains(p.kept, e)
+		if other != ledgerPath("registry") && !goes && strings.Contains(has.content, tomlString(name)) {
+			return other
+		}
+	}
+	return ""
 }
 
 // removal takes back what the ledger has of one file.
@@ -92,6 +133,9 @@ func (p *registryPlan) removal(c *change, name string) {
 		return
 	case whole && !ours:
 		c.Have, c.Hint = "it was changed since runai-prep wrote it, and is left alone", "remove it by hand if nobody needs it"
+		return
+	case depth(name) == 1 && p.namedIn(name) != "":
+		c.Have, c.Hint = "it stays: "+p.namedIn(name)+" names it", "remove both by hand if nobody needs them"
 		return
 	case (name == containerdPath || strings.HasPrefix(name, "/etc/containerd/conf")) && p.othersHosts():
 		c.Have = "it stays: registries of others are configured in " + containerdCerts
@@ -143,7 +187,7 @@ func (p *registryPlan) othersHosts() bool {
 			return true
 		}
 	}
-	return len(p.wishes) > 0
+	return false
 }
 
 // withoutOurs is a file without what the ledger says that we put into it.

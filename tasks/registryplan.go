@@ -17,10 +17,12 @@ type registryPlan struct {
 	why    string
 	// kept are the ledger's entries that are still wished.
 	kept []entry
+	// judged are the runtimes of which kept has all that is wished.
+	judged map[string]bool
 }
 
 func planRegistry(h inventory.Host, facts Facts) []Finding {
-	p := &registryPlan{f: facts.(*registryFacts), wishes: registryWishes(h)}
+	p := &registryPlan{f: facts.(*registryFacts), wishes: registryWishes(h), judged: map[string]bool{}}
 	if len(p.wishes) == 0 && len(p.f.ledger.entries) == 0 {
 		return nil
 	}
