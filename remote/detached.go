@@ -149,18 +149,21 @@ runai_prep_mark x "${e:-gone}" $l
 // *CommandError when the job failed; when ctx ends the job goes on.
 func (c *Conn) runJob(ctx context.Context, title, script string, limit, mercy time.Duration, said func(string)) error {
 	j := newJob(title, limit, said)
-	err := c.launch(ctx, j, script, mercy)
+	unsure := c.launch(ctx, j, script, mercy)
+	var ended *CommandError
 	switch {
-	case err == nil:
+	case unsure == nil:
 		j.begun = true
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w; it may have begun, and goes on on the host then; the same command follows it", err)
-	case !c.lostIn(err):
-		return err
+		return fmt.Errorf("%w; it may have begun, and goes on on the host then; the same command follows it", unsure)
+	case !c.lostIn(unsure) && (!errors.As(unsure, &ended) || ended.Exit >= 0):
+		return unsure
 	}
-	// Else it may have begun before the connection was lost.
 	if err := c.follow(ctx, j, limit+mercy+time.Minute); err != nil {
 		return err
+	}
+	if j.lost && !j.begun {
+		return unsure
 	}
 	return j.err()
 }
@@ -200,18 +203,25 @@ func (c *Conn) lostIn(err error) bool {
 func (c *Conn) follow(ctx context.Context, j *detached, patience time.Duration) error {
 	end := time.Now().Add(patience)
 	var relock error
+	broken := 0
 	for {
 		err := c.followOnce(ctx, j, time.Until(end))
 		switch {
 		case err == nil:
 			j.lines.flush()
 			if relock != nil {
-				return fmt.Errorf("%s: it has ended while the connection was lost, and then somebody else came: %w", j.title, relock)
+				return fmt.Errorf("%s: it has ended, and the host is not ours any more: %w", j.title, relock)
 			}
 			return nil
 		case ctx.Err() != nil:
 			return fmt.Errorf("%s: %w; it goes on on the host; the same command follows it", j.title, context.Cause(ctx))
-		case !c.lostIn(err):
+		case errors.Is(err, errUnfollowed) && !c.isLost():
+			// Somebody ended the program that followed.
+			if broken++; broken == 3 {
+				return err
+			}
+			continue
+		case !errors.Is(err, errUnfollowed) && !c.lostIn(err):
 			return err
 		}
 		j.lines.own("connection lost; what was begun goes on on the host; connecting again")
@@ -257,8 +267,11 @@ func (c *Conn) followOnce(ctx context.Context, j *detached, patience time.Durati
 	if r.killed {
 		return fmt.Errorf("%s: it still runs on the host, beyond its limit of %s; the same command follows it", j.title, j.limit)
 	}
-	return commandError(j.title, result{errs: r.errs}, -1, "the job on the host could not be followed")
+	return fmt.Errorf("%s: %w; it goes on on the host, and the same command follows it: %s", j.title, errUnfollowed, Safe(tail(string(r.errs), 500)))
 }
+
+// errUnfollowed is a program that followed a job and ended before it did.
+var errUnfollowed = errors.New("the job could not be followed")
 
 // hear takes the next piece of the log.
 func (j *detached) hear(data []byte) {
@@ -297,8 +310,6 @@ func (j *detached) notice(m marker) bool {
 func (j *detached) err() error {
 	r := result{out: j.tail}
 	switch {
-	case j.lost && !j.begun:
-		return &Error{Stage: Session, Err: fmt.Errorf("%s: the connection was lost before it had begun", j.title)}
 	case j.lost:
 		return commandError(j.title, r, -1, "it ended without a status: was the host restarted, or the job killed?")
 	case j.late:

@@ -380,3 +380,25 @@ func FuzzReadWork(f *testing.F) {
 		}
 	})
 }
+
+// The program that follows is ended, as by logind with a session: the job is
+// followed by another one.
+func TestFollowerIsKilled(t *testing.T) {
+	s := startSSHD(t, sshdOptions{setup: stateSetup})
+	conn := dial(t, newDialer(t), s.target(t, "ops"))
+	var h heard
+	done := make(chan error, 1)
+	go func() { done <- conn.Do(context.Background(), detachedStep(waitingJob, time.Minute), h.say) }()
+	h.waitFor(t, "begun")
+	waitProcess(t, s, "timeout -k 5 1")
+	if out, err := s.inside("kill -s KILL -- -$(pgrep -f '[t]imeout -k 5 1')").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	waitProcess(t, s, "timeout -k 5 1")
+	must(t, os.WriteFile(s.path("/run/state/go"), nil, 0o644))
+	err := <-done
+	var failed *CommandError
+	if !errors.As(err, &failed) || failed.Exit != 7 || failed.Stderr != "begun\nover\nwhy" {
+		t.Errorf("got %v", err)
+	}
+}

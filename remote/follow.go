@@ -8,7 +8,7 @@ import (
 // A JobResult is a job that has ended.
 type JobResult struct {
 	Work
-	Exit int    // -1: it ended without a status, by a power cut or a reboot
+	Exit int    // -1: it ended without a status, by a power cut or a reboot, or by its deadline
 	Tail string // the end of what it printed; bounded, safe to print
 }
 
