@@ -226,8 +226,12 @@ holders() {
 		case $whose in ` + strings.Join(own, " | ") + `) continue ;; esac
 		if [ -r "/proc/$pid/comm" ]; then IFS= read -r name <"/proc/$pid/comm"; fi
 		if [ -r "/proc/$pid/status" ]; then
-			while read -r key line; do
-				if [ "$key" = Uid: ]; then uid=${line%%[!0-9]*}; fi
+			while IFS= read -r line; do
+				case $line in Uid:*)
+					uid=${line#Uid:[!0-9]}
+					uid=${uid%%[!0-9]*}
+					;;
+				esac
 			done <"/proc/$pid/status"
 		fi
 		found="$found${found:+, }$pid $name (uid $uid)"
