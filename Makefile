@@ -1,6 +1,7 @@
 # make demo   build, start the practice fleet, run plan, apply, check on it
 # make test   install what the tests need (apt, when root), vet, test with -race
 # make e2e    real Debian hosts under systemd and a VM with its own kernel (root)
+# make e2e-slow  with NVIDIA's real packages, half a gigabyte, and their real builds (root; an hour)
 # make lint bench fuzz
 
 SHELL      := /bin/bash
@@ -18,7 +19,7 @@ FUZZTIME ?= 30s
 PACKAGES := openssh-server openssh-client sudo dash bash busybox tcsh fish util-linux procps iproute2 \
             systemd-container mmdebstrap dpkg-dev gnupg e2fsprogs qemu-system-x86 gcc libc6-dev git
 
-.PHONY: build test e2e demo lint bench fuzz deps clean
+.PHONY: build test e2e e2e-slow demo lint bench fuzz deps clean
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/runai-prep ./cmd/runai-prep
@@ -32,7 +33,10 @@ test: deps
 	go test -race -timeout 20m $(TESTFLAGS) ./...
 
 e2e: deps
-	RUNAI_PREP_E2E=require RUNAI_PREP_E2E_VM=1 go test -count=1 -v -timeout 45m $(TESTFLAGS) ./internal/e2e/...
+	RUNAI_PREP_E2E=require RUNAI_PREP_E2E_VM=1 go test -count=1 -v -timeout 2h $(TESTFLAGS) ./internal/e2e/...
+
+e2e-slow: deps
+	RUNAI_PREP_E2E=require RUNAI_PREP_E2E_SLOW=1 go test -count=1 -v -timeout 4h -run '^TestReal' $(TESTFLAGS) ./internal/e2e
 
 # dpkg-query first: most runs find everything there and need no package lists.
 deps:

@@ -76,7 +76,11 @@ func (c *controller) run(code int, args ...string) (stdout string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Minute)
+	limit := 30 * time.Minute // a driver's build in an emulated CPU, on a busy machine
+	if os.Getenv("RUNAI_PREP_E2E_SLOW") == "1" {
+		limit = 3 * time.Hour
+	}
+	ctx, cancel := context.WithTimeout(c.t.Context(), limit)
 	defer cancel()
 	cmd := c.lab.Command(ctx, path, args...)
 	cmd.Env = append(cmd.Env, c.env...)
