@@ -376,3 +376,16 @@ func TestACommandThatFailsEndsItsFindingAlone(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+// A probe that fails once the steps are done proves nothing.
+func TestASilentProbeAfterTheSteps(t *testing.T) {
+	r := &replay{files: map[string]string{"/x": "bad"}}
+	r.during = func(remote.Step) { r.files["/z"] = "a\nno equals sign" }
+	f, list := fleetOf(map[string]*replay{"h": r}, want("/x"))
+	visits := f.Look(t.Context(), list, true)
+	f.Apply(t.Context(), visits, ApplyOptions{})
+	got := visits[0].Report()
+	if got.Status != report.Unknown || got.Findings[1].Subject != "/x" || got.Findings[1].State != "unknown" {
+		t.Errorf("%+v", got)
+	}
+}

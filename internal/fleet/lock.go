@@ -78,8 +78,17 @@ func (f *Fleet) said(v *Visit, doing string) func(line string) {
 			return
 		}
 		f.log().Debug("output", "host", v.Host.Name, "step", doing, "line", line)
-		f.event(v, doing+": "+line)
+		f.event(v, brief(doing)+": "+line)
 	}
+}
+
+// brief leaves room for what a step says on a line that has its title before.
+func brief(title string) string {
+	const most = 40
+	if r := []rune(title); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return title
 }
 
 // lock makes the host ours. Waited says that somebody else was at work there

@@ -117,7 +117,7 @@ func TestAJobThatWasLeftBehind(t *testing.T) {
 			if got = visits[0].Report(); got.Status != report.Settled || len(r.did) != c.did || !strings.Contains(got.Hint, c.hint) {
 				t.Errorf("apply: did %v, %+v", r.did, got)
 			}
-			if !strings.Contains(strings.Join(seen, "\n"), "following install nvidia-driver of alice@ctl: Setting up nvidia-driver") {
+			if !strings.Contains(strings.Join(seen, "\n"), ": Setting up nvidia-driver") {
 				t.Errorf("whoever waits saw %q", seen)
 			}
 		})

@@ -67,7 +67,9 @@ func proved(looks []TaskLook, plan []planned, results []outcome) []report.Findin
 	ended := outcomes(plan, results)
 	var found []report.Finding
 	seen := make(map[key]bool)
+	unseen := make(map[string]error) // by task: why the second look saw nothing
 	for _, l := range looks {
+		unseen[l.Task] = l.Err
 		for _, g := range l.Findings {
 			k := key{l.Task, g.Subject}
 			s := report.From(l.Task, g)
@@ -88,11 +90,15 @@ func proved(looks []TaskLook, plan []planned, results []outcome) []report.Findin
 			continue
 		}
 		s := report.From(p.task, p.Finding)
-		s.State = string(tasks.Fixed)
-		if o := ended[k]; o.err != nil {
-			fail(&s, o)
-		}
 		s.Done = ended[k].done
+		switch o := ended[k]; {
+		case o.err != nil:
+			fail(&s, o)
+		case unseen[p.task] != nil:
+			unproven(&s, unseen[p.task])
+		default:
+			s.State = string(tasks.Fixed)
+		}
 		found = append(found, s)
 	}
 	return found
@@ -143,6 +149,12 @@ func fail(s *report.Finding, o outcome) {
 	}
 }
 
+// unproven gives s, whose steps went well, the state of what nobody saw.
+func unproven(s *report.Finding, why error) {
+	s.State = string(tasks.Unknown)
+	s.Error = fmt.Sprintf("the steps were done, but could not be proved: %v", why)
+}
+
 // unproved are the findings of a host that did not answer the second look:
 // what was planned has failed, or is unknown where its steps went well.
 func unproved(former []TaskLook, plan []planned, results []outcome, lost error) []report.Finding {
@@ -157,8 +169,7 @@ func unproved(former []TaskLook, plan []planned, results []outcome, lost error) 
 				if o.err != nil {
 					fail(&s, o)
 				} else {
-					s.State = string(tasks.Unknown)
-					s.Error = fmt.Sprintf("the steps were done, but could not be proved: %v", lost)
+					unproven(&s, lost)
 				}
 			}
 			found = append(found, s)
