@@ -19,7 +19,7 @@ cat >/usr/local/sbin/dnf <<'E'
 for a; do if [ -f "$a" ]; then echo "script: $(tr '\n' ';' <$a)" >>/run/state/log; fi; done
 echo "${0##*/} $*" | sed 's,/var/lib[^ ]*,FILE,' >>/run/state/log
 case " $* " in
-*" --assumeno "*) cat /run/state/table; exit 1 ;;
+*" --assumeno "*) cat /run/state/table; echo 'Operation aborted.'; exit 1 ;;
 *" slow "*)
 	trap 'trap "" TERM; sleep 1; echo tidy >>/run/state/log; exit 1' TERM
 	touch /run/state/slow; sleep 4717 & wait ;;
@@ -69,7 +69,7 @@ func TestInstall(t *testing.T) {
 	}
 	removing := func(lines string) string { return fmt.Sprintf(dnfTable, lines) }
 	const nvidia = " kmod-nvidia-latest-dkms-with-a-long-name\n                     x86_64   3:535.54.03-1.el9 @cuda                      30 M\n nvidia-driver-libs  x86_64   3:535.54.03-1.el9 @cuda                      90 M\n"
-	const weak = "--setopt=install_weak_deps=False"
+	const weak = "--best --setopt=install_weak_deps=False"
 	for _, c := range []struct {
 		p           Packages
 		table, want string
@@ -85,7 +85,7 @@ func TestInstall(t *testing.T) {
 		{p: Packages{Manager: "dnf", Names: []string{"nvidia-driver-535.54.03"}}, table: "Downgrading:\n nvidia-driver x86_64 3:535.54.03 cuda 1 M\n\n",
 			fails: "older versions in the place of nvidia-driver", want: "dnf " + weak + " --assumeno install nvidia-driver-535.54.03\n"},
 		{p: Packages{Manager: "dnf", Names: []string{"a"}, Remove: []string{"old"}, DownloadOnly: true}, table: removing(" old x86_64 1 @x 1 M\n"),
-			want: "script: remove old;install a;run;\ndnf " + weak + " --downloadonly --assumeno shell FILE\nscript: remove old;install a;run;\ndnf -y " + weak + " --downloadonly shell FILE\n"},
+			want: "dnf " + weak + " --downloadonly --allowerasing --assumeno install a\nscript: remove old;install a;run;\ndnf " + weak + " --downloadonly --assumeno shell FILE\nscript: remove old;install a;run;\ndnf -y " + weak + " --downloadonly shell FILE\n"},
 		{p: Packages{Manager: "dnf", Names: []string{"nosuch"}}, fails: "Unable to find a match: nosuch", want: "dnf -y " + weak + " install nosuch\n"},
 		{p: Packages{Manager: "yum", Names: []string{"x-1.0"}, Downgrade: true, Refresh: true},
 			want: "yum -q clean expire-cache\nyum --assumeno install x-1.0\nyum -y downgrade x-1.0\nyum -y install x-1.0\n"},

@@ -41,8 +41,11 @@ END
 		exit 1
 	fi
 }
-# foresee asks for the table where there may be something in it.
+# foresee asks for the table where there may be something in it. The shell of
+# the manager removes what it is to remove although it does not find what it is
+# to install, so that is looked for before.
 foresee() {
+	if [ -n "$gone" ] && [ -n "$names" ]; then found; fi
 	case "$replaces$gone-$names" in yes*|[!-]*|*-[0-9]*)
 		quietly $manager $options --assumeno "$@"
 		table ;;
@@ -61,10 +64,16 @@ proved() {
 }
 `
 
-// dnfScript lets packages go that conflict with others only where they may.
+// dnfScript lets packages go that conflict with others only where they may. It
+// asks for the best version, as EL's own configuration does and others' not:
+// without, what is installed would never become newer.
 const dnfScript = `
-manager=dnf options=--setopt=install_weak_deps=False
+manager=dnf options="--best --setopt=install_weak_deps=False"
 [ -z "$replaces" ] || options="$options --allowerasing"
+found() {
+	quietly dnf $options --allowerasing --assumeno install $names
+	case $out in *"Operation aborted"*|*"Nothing to do"*) ;; *) printf '%s\n' "$out"; exit 1 ;; esac
+}
 ` + rpmScript + `
 foresee "$@"
 run dnf -y $options "$@" || exit $s
@@ -76,6 +85,11 @@ exit 0
 // it is told to install it.
 const yumScript = `
 manager=yum options=
+found() {
+	for n in $names; do
+		quietly yum -q list "$n" || { printf '%s\nnot done: yum does not find %s\n' "$out" "$n"; exit 1; }
+	done
+}
 ` + rpmScript + `
 foresee "$@"
 if [ -n "$downgrade" ] && [ -n "$names" ] && [ -z "$gone" ]; then

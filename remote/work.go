@@ -18,8 +18,8 @@ const (
 // aliveScript is a function: the process with the pid $1 is the one that
 // started at $2 in the boot $3, and no zombie. $b is this boot's id; $x, $y and
 // $z are its own.
-var aliveScript = `runai_prep_alive() {
-	[ "$3" = "$b" ] && [ -r "/proc/$1/stat" ] && read -r x x z ` + strings.TrimSpace(strings.Repeat("x ", 18)) + ` y x <"/proc/$1/stat" &&
+const aliveScript = `runai_prep_alive() {
+	[ "$3" = "$b" ] && [ -r "/proc/$1/stat" ] && read -r x x z x x x x x x x x x x x x x x x x x x y x <"/proc/$1/stat" &&
 		[ "$z" != Z ] && [ "$y" = "$2" ]
 } 2>/dev/null
 b=
@@ -29,7 +29,7 @@ if [ -r /proc/sys/kernel/random/boot_id ]; then read -r b </proc/sys/kernel/rand
 // WorkProbe is a probe that sees who is at work on the host, for one more
 // section of a look. It changes and locks nothing, and starts no process. Who
 // may not read root's folders sees no jobs.
-var WorkProbe = `cd ` + stateDir + ` 2>/dev/null || exit 0
+const WorkProbe = `cd ` + stateDir + ` 2>/dev/null || exit 0
 [ -e lock.by ] || [ -e jobs ] || exit 0
 ` + aliveScript + `if [ -r lock.by ]; then
 	{ read -r i p s k t; read -r run; read -r who; } <lock.by
