@@ -150,7 +150,7 @@ func lookInside(t *testing.T, root, shell string, h inventory.Host) (out, errs s
 }
 
 // hostShells look at the trees; the first one is what /bin/sh is there.
-var hostShells = []string{"dash", "bash"}
+var hostShells = []string{"dash", "bash", "busybox"}
 
 // toolbox are programs of this machine with the libraries that they are linked
 // with: paths in a tree, and the files that are to stand there.

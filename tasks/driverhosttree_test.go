@@ -35,7 +35,7 @@ import (
 // in the form that they have; offers is what the package manager says of its
 // repositories.
 func hostTree(root, words, offers string) error {
-	h := &hostMaker{root: root, offers: offers, old: time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)}
+	h := &hostMaker{root: root, offers: offers, modinfo: make(map[string]string), initramfs: make(map[string]bool)}
 	for line := range strings.Lines(words) {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
@@ -57,8 +57,7 @@ type hostMaker struct {
 	packages     strings.Builder
 	units        strings.Builder
 	modinfo      map[string]string
-	old          time.Time
-	aged         []string
+	initramfs    map[string]bool // by path: is it older than all else?
 	err          error
 }
 
@@ -152,9 +151,7 @@ func (h *hostMaker) add(what string, w []string, rest string) {
 			initrd = "/boot/initrd.img-" + k
 		}
 		h.write(initrd, "")
-		if has(w, "stale") {
-			h.aged = append(h.aged, initrd)
-		}
+		h.initramfs[initrd] = has(w, "stale")
 		if has(w, "running") {
 			h.write("/proc/sys/kernel/osrelease", k+"\n")
 		}
@@ -184,9 +181,6 @@ func (h *hostMaker) add(what string, w []string, rest string) {
 		info := fmt.Sprintf("filename:       %s\nlicense:        %s\nversion:        %s\nsrcversion:     0123456789ABCDEF\nvermagic:       %s SMP\n", path, licence, word(2), word(0))
 		if has(w, "signed") {
 			info += "sig_id:         PKCS#7\nsigner:         Canonical Ltd. Kernel Module Signing\nsignature:      00:11:22\n"
-		}
-		if h.modinfo == nil {
-			h.modinfo = make(map[string]string)
 		}
 		h.modinfo[path] = info
 	case "dkms":
@@ -344,9 +338,13 @@ exec cat /stand-ins/$file
 	for path, info := range h.modinfo {
 		h.write("/stand-ins/modinfo/"+path, info)
 	}
-	for _, path := range h.aged {
+	for path, stale := range h.initramfs {
+		when := time.Now().Add(time.Minute)
+		if stale {
+			when = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+		}
 		if h.err == nil {
-			h.err = os.Chtimes(h.at(path), h.old, h.old)
+			h.err = os.Chtimes(h.at(path), when, when)
 		}
 	}
 }

@@ -98,18 +98,18 @@ offers() {
 			"kernel-devel-$running" "kernel-devel-$next" kernel-headers "kernel-modules-extra-$running" "kernel-modules-extra-$next"
 		if [ "$manager_name" = dnf ]; then
 			# Streams that are not enabled hide their packages, unless asked so.
-			ran rpms quiet timeout -s KILL 40 dnf -C -q --setopt=logfilelevel=0 repoquery --disable-modular-filtering --qf '%{name}	%{epoch}:%{version}-%{release}	%{repoid}
-' "$@"
-			if [ "$ran_exit" = 0 ]; then ran streams quiet timeout -s KILL 40 dnf -C -q --setopt=logfilelevel=0 module list nvidia-driver; fi
+			{ ran rpms timeout -s KILL 40 dnf -C -q --setopt=logfilelevel=0 repoquery --disable-modular-filtering --qf '%{name}	%{epoch}:%{version}-%{release}	%{repoid}
+' "$@"; } 2>/dev/null
+			if [ "$ran_exit" = 0 ]; then { ran streams timeout -s KILL 40 dnf -C -q --setopt=logfilelevel=0 module list nvidia-driver; } 2>/dev/null; fi
 		else
-			ran yum quiet timeout -s KILL 40 yum -C -q list available --showduplicates "$@"
+			{ ran yum timeout -s KILL 40 yum -C -q list available --showduplicates "$@"; } 2>/dev/null
 		fi
 		;;
 	zypper)
 		for file in /etc/zypp/repos.d/*.repo; do
 			if [ -e "$file" ]; then show "$file"; fi
 		done
-		ran zypper quiet timeout -s KILL 40 env ZYPP_READONLY_HACK=1 zypper --no-refresh -n -q search -s -t package 'nvidia*' 'cuda-drivers*' dkms gcc make kernel-default-devel
+		{ ran zypper timeout -s KILL 40 env ZYPP_READONLY_HACK=1 zypper --no-refresh -n -q search -s -t package 'nvidia*' 'cuda-drivers*' dkms gcc make kernel-default-devel; } 2>/dev/null
 		;;
 	esac
 }

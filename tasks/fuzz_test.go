@@ -58,6 +58,7 @@ func FuzzResources(f *testing.F) { fuzzTask(f, Resources) }
 func FuzzProxy(f *testing.F)     { fuzzTask(f, Proxy) }
 func FuzzSquid(f *testing.F)     { fuzzTask(f, Squid) }
 func FuzzNFS(f *testing.F)       { fuzzTask(f, NFS) }
+func FuzzDriver(f *testing.F)    { fuzzTask(f, Driver) }
 
 func FuzzMountInfo(f *testing.F) {
 	f.Add("36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue")

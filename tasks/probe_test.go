@@ -38,6 +38,10 @@ func everything() inventory.Host {
 		Registries: []inventory.Registry{
 			{Name: "registry.example.com:5000", MirrorOf: []string{"docker.io", "quay.io"}, Why: "inventory.hcl:7"},
 		},
+		Driver: &inventory.Driver{
+			Constraint: ">= 535.104, < 536, >= 384.81", Source: "distro", Flavor: "auto", Reboot: "when-needed", Hold: true,
+			Busy: "refuse", RequireGPU: true, NonFree: true, Why: "inventory.hcl:7",
+		},
 		Mounts: []inventory.Mount{
 			{Path: "/mnt/data", Server: "nas.example.com", Export: "/export/data", Version: "4.1", Options: []string{"hard", "noatime"}, Why: "inventory.hcl:5"},
 			{Path: "/mnt/with blank", Server: "fd00::1", Export: "/it's", Why: "inventory.hcl:6"},

@@ -70,7 +70,7 @@ func (t Task) Look(h inventory.Host) remote.Probe {
 type Facts any
 
 // All is the order of work, and the table of contents.
-var All = []Task{Resources, Proxy, Squid, Registry, NFS}
+var All = []Task{Resources, Proxy, Squid, Registry, Driver, NFS}
 
 // A State is how a finding stands.
 type State string
