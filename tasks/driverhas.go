@@ -123,6 +123,12 @@ func (p *driverPlan) lacks() string {
 	if why := p.wrongFlavor(); why != "" {
 		return why
 	}
+	if v := p.fabricVersion(); f.NVSwitches > 0 && v != has.version && f.Runfile == "" && !p.w.verify {
+		if v == "" {
+			return "the fabric manager, which NVSwitch needs, is missing"
+		}
+		return "the fabric manager is " + v
+	}
 	if has.prebuilt && f.Runfile == "" && !has.dkms {
 		for _, k := range f.Kernels {
 			if k.Module == "" {

@@ -171,6 +171,12 @@ var situations = []situation{
 	{"rocky-9/none, cuda-repo", []part{rocky9, cudaRepo, rockyCUDA}},
 	{"rocky-9/none, cuda-repo not set up", []part{rocky9, cudaRepo}},
 	{"rocky-9/stream change", []part{rocky9, cudaRepo, rockyCUDA, rocky535, wish(">= 550, < 551")}},
+	{"rocky-9/NVSwitch, the fabric manager is another version", []part{rocky9, cudaRepo, rockyCUDA, rocky535, func(f *driverFacts, _ *inventory.Driver) {
+		f.NVSwitches = 4
+		f.Packages = append(f.Packages, driverPackage{Name: "nvidia-fabric-manager", Version: "535.161.08-1"})
+		f.Units = append(f.Units, driverUnit{Name: "nvidia-fabricmanager", Enabled: true})
+		offer(f, "cuda-rhel9-x86_64", "535.183.01-1", "nvidia-fabric-manager")
+	}}},
 	{"rocky-10/key not known", []part{rocky9, cudaRepo, func(f *driverFacts, _ *inventory.Driver) { f.ID, f.System.Version = "rocky", "10.0" }}},
 	{"centos-7/none", []part{centos7, cudaRepo}},
 	{"sles-15/none, Secure Boot", []part{sles15, secureBoot, wish(">= 580, < 581")}},

@@ -29,7 +29,7 @@ func (p *driverPlan) transaction(c *change) {
 	if names := p.headersWanted(); len(names) > 0 {
 		c.Steps = append(c.Steps, p.install(remote.Packages{Names: names, Refresh: true}))
 	}
-	if t.module != "" {
+	if t.module != "" && p.enabledStream() != t.module {
 		c.Steps = append(c.Steps, p.switchStream())
 	}
 	fetch := p.packageStep()
