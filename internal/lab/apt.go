@@ -106,6 +106,8 @@ func aptGet(p *process) int {
 			names[i] += "-"
 		}
 		return a.install(names)
+	case "download":
+		return a.download(names)
 	case "clean", "autoclean", "autoremove", "check":
 		return 0
 	}
@@ -232,6 +234,10 @@ func (a *aptRun) install(names []string) int {
 	s := &solver{installed: m.allInstalled(), candidate: a.view.candidate, providers: a.view.providers,
 		keep: func(name string) bool { return held[name] && !a.has("--allow-change-held-packages") }}
 	s.solve(want, gone)
+	if more := a.siblings(s, held); len(more) > 0 && len(s.unmet) == 0 {
+		s.order = nil
+		s.solve(append(want, more...), gone)
+	}
 	if len(s.unmet) > 0 {
 		a.print("Some packages could not be installed. This may mean that you have\nrequested an impossible situation or if you are using the unstable\ndistribution that some required packages have not yet been created\nor been moved out of Incoming.\nThe following information may help to resolve the situation:\n\nThe following packages have unmet dependencies:\n")
 		for _, line := range s.unmet {
@@ -240,6 +246,25 @@ func (a *aptRun) install(names []string) int {
 		return a.error("Unable to correct problems, you have held broken packages.")
 	}
 	return a.carryOut(s, names, held)
+}
+
+// siblings are the installed packages of one source with those that the plan
+// upgrades: apt takes them along (APT::Get::Upgrade-By-Source-Package).
+func (a *aptRun) siblings(s *solver, held map[string]bool) []*pkg {
+	var more []*pkg
+	for _, x := range s.changes() {
+		have := s.installed[x.name]
+		if have == nil || compareVersions(x.version, have.version) < 0 {
+			continue
+		}
+		for name, other := range s.installed {
+			if c := a.view.candidate(name); other.version == have.version && !s.removed[name] && !held[name] && c != nil && c.version == x.version {
+				more = append(more, c)
+			}
+		}
+	}
+	slices.SortFunc(more, func(x, y *pkg) int { return strings.Compare(x.name, y.name) })
+	return slices.Compact(more)
 }
 
 // wanted is the package that a word of the command line means; nil: it is
@@ -418,6 +443,36 @@ func (a *aptRun) fetch(changes []*pkg) int {
 	}
 	if n > 0 {
 		a.printf("Fetched %d packages in 1s\n", n)
+	}
+	return 0
+}
+
+// download puts packages into the folder where the program runs.
+func (a *aptRun) download(words []string) int {
+	view := a.machine.aptView("")
+	for _, word := range words {
+		name, version, _ := strings.Cut(word, "=")
+		offers := view.offers(name)
+		i := slices.IndexFunc(offers, func(o offer) bool { return version == "" || o.version == version })
+		switch {
+		case len(offers) == 0:
+			return a.error("Unable to locate package %s", name)
+		case i < 0:
+			return a.error("Version '%s' for '%s' was not found", version, name)
+		case len(offers[i].from) == 0:
+			return a.error("Can't find a source to download version '%s' of '%s:amd64'", offers[i].version, name)
+		}
+		r := offers[i].from[0]
+		if why, ok := a.machine.aptReaches(); !ok {
+			return a.error("Failed to fetch http://%s/pool/%s_%s_amd64.deb  %s", r.uri, name, offers[i].version, why)
+		}
+		a.printf("Get:1 http://%s %s/%s amd64 %s amd64 %s\n", r.uri, r.suite, r.component, name, offers[i].version)
+		if !a.slow(pace) {
+			return 100
+		}
+		if err := a.writeFile(name+"_"+strings.ReplaceAll(offers[i].version, ":", "%3a")+"_amd64.deb", []byte("!<arch>\n"), 0o644); err != nil {
+			return a.error("%s", strerror(err))
+		}
 	}
 	return 0
 }

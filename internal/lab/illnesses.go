@@ -51,6 +51,7 @@ func (m *Machine) withDriver(version string) {
 	case "ubuntu-22.04":
 		b := branch(version)
 		names = []string{"nvidia-headless-no-dkms-" + b + "-server", "nvidia-utils-" + b + "-server", "nvidia-compute-utils-" + b + "-server", "nvidia-kernel-common-" + b + "-server"}
+		m.hold(append(names, "nvidia-kernel-source-"+b+"-server", "linux-modules-nvidia-"+b+"-server-"+kernels[0])...)
 		for i, name := range names {
 			names[i] = name + "=" + version + "-0ubuntu0.22.04.1"
 		}
@@ -136,6 +137,7 @@ func wrongProxy(m *Machine) {
 func oldDriver(m *Machine) {
 	prepared(m)
 	m.withDriver("470.256.02")
+	clear(m.held)
 }
 
 func staleMount(m *Machine) {
@@ -163,6 +165,7 @@ func unattendedUpgrade(m *Machine) {
 func busyTraining(m *Machine) {
 	prepared(m)
 	m.withDriver("535.183.01")
+	clear(m.held)
 	m.residents = append(m.residents, resident{
 		args:   []string{"python3", "train.py", "--epochs", "90"},
 		uid:    1000,

@@ -101,6 +101,9 @@ role "gpu" {
     min_cpus   = 8
     min_memory = "32GiB"
   }
+  nvidia_driver {
+    version = ">= 535.216, < 536"
+  }
 }
 
 `
@@ -114,10 +117,23 @@ group "locked" {
   sudo { password = "` + password + `" }
 }
 
+group "el" {
+  nvidia_driver {
+    version = ">= 580.65, < 581"
+    source  = "cuda-repo"
+  }
+}
+
 group "rack-a" {}
 
 group "rack-b" {
   ssh { connect_timeout = "3s" }
+}
+
+group "rack-c" {}
+
+group "suse" {
+  nvidia_driver { version = ">= 580.65, < 581" }
 }
 
 `

@@ -58,7 +58,11 @@ func TestLookLeavesNoTrace(t *testing.T) {
 		if len(after) != len(before) || m.procModules() != modules {
 			t.Errorf("%s: %d files, before %d", h.Name, len(after), len(before))
 		}
-		if n := m.started() - pid; n > 20 {
+		limit := 30 // where there is something to do, more is asked
+		if len(ills[h.Name]) == 0 {
+			limit = 20
+		}
+		if n := m.started() - pid; n > limit {
 			t.Errorf("%s: the look started %d programs", h.Name, n)
 		} else {
 			t.Logf("%s: %d programs", h.Name, n)

@@ -25,12 +25,8 @@ func target(h inventory.Host) remote.Target {
 
 // look looks at a host as the command does, and plans.
 func look(ctx context.Context, c *remote.Conn, h inventory.Host) ([]tasks.Finding, error) {
-	return lookWith(ctx, c, h, tasks.All)
-}
-
-func lookWith(ctx context.Context, c *remote.Conn, h inventory.Host, list []tasks.Task) ([]tasks.Finding, error) {
 	var probes []remote.Probe
-	for _, t := range list {
+	for _, t := range tasks.All {
 		probes = append(probes, t.Look(h))
 	}
 	sections, err := c.Look(ctx, tasks.Prelude, probes)
@@ -38,7 +34,7 @@ func lookWith(ctx context.Context, c *remote.Conn, h inventory.Host, list []task
 		return nil, err
 	}
 	var all []tasks.Finding
-	for i, t := range list {
+	for i, t := range tasks.All {
 		s := sections[i]
 		if s.Failure != "" || s.Exit != 0 || s.Err != "" && s.Err != "Killed\n" {
 			return nil, fmt.Errorf("%s: %s, exit %d: %s\n%s", t.Name, s.Failure, s.Exit, s.Err, s.Out)
@@ -53,15 +49,6 @@ func lookWith(ctx context.Context, c *remote.Conn, h inventory.Host, list []task
 		}
 	}
 	return all, nil
-}
-
-func allTasks() []tasks.Task {
-	for _, t := range tasks.All {
-		if t.Name == "driver" {
-			return tasks.All
-		}
-	}
-	return append(append([]tasks.Task{}, tasks.All...), tasks.Driver)
 }
 
 func describe(findings []tasks.Finding) string {
@@ -90,12 +77,34 @@ var ills = map[string]map[string]string{
 	"gpu-01": {},
 	"gpu-02": {"nfs//mnt/data": "not mounted"},
 	"gpu-03": {"proxy/environment": oldProxy, "proxy/apt": oldProxy, "proxy/containerd": oldProxy},
-	"gpu-04": {},
+	"gpu-04": driverIll("470.256.02", "5.15.0-143-generic"),
 	"gpu-05": {"nfs//mnt/data": oldNAS + ":/data"},
-	"gpu-06": {"proxy/environment": "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "nfs//mnt/data": "not mounted"},
+	"gpu-06": with(driverIll("none", "5.15.0-143-generic"), map[string]string{
+		"driver/nouveau": "loaded", "driver/nvidia-persistenced": "not installed",
+		"proxy/environment": "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "nfs//mnt/data": "not mounted"}),
 	"gpu-07": {"proxy/environment": "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "nfs//mnt/data": "not mounted"},
+	"gpu-10": {"driver/nvidia driver": "535.309.01, and 535.261.03 loaded", "driver/nvidia packages": "535.309.01", "driver/nvidia module loaded": "535.261.03"},
+	"gpu-11": with(driverIll("535.183.01", "5.15.0-143-generic"), map[string]string{"driver/gpu processes": "python3 (ops, docker 3f1c9d0b7a6e)"}),
+	"gpu-12": with(driverIll("none", rockyKernel), map[string]string{"driver/nouveau": "loaded", "driver/nvidia-persistenced": "not installed"}),
+	"gpu-13": driverIll("570.158.01", slesKernel),
+	"gpu-14": {"driver/nvidia module for 6.1.0-38-amd64": "none"},
 	"cpu-01": {"resources/memory": "1.9"},
 }
+
+// driverIll is a driver that is to be replaced.
+func driverIll(has, kernel string) map[string]string {
+	return map[string]string{"driver/nvidia driver": has, "driver/nvidia packages": has, "driver/nvidia module for " + kernel: has,
+		"driver/nvidia module loaded": has, "driver/nvidia user space": has}
+}
+
+func with(a, b map[string]string) map[string]string {
+	a = maps.Clone(a)
+	maps.Copy(a, b)
+	return a
+}
+
+// stays are those of the clinic that no plan makes well, and what stays.
+var stays = map[string]string{"cpu-01": "resources/memory", "gpu-11": "driver/"}
 
 // Every host of the clinic shows its illness and no other; those that can be
 // made ready are made ready by the steps that are planned, and a second look
@@ -141,9 +150,18 @@ func TestMadeReady(t *testing.T) {
 			for subject := range ill {
 				t.Errorf("nothing is said of %s", subject)
 			}
+		steps:
 			for _, finding := range before {
 				for _, s := range finding.Steps {
-					if err := c.Do(ctx, s, nil); err != nil {
+					err := c.Do(ctx, s, nil)
+					if s.Run != nil && s.Run.Guard && err != nil {
+						// What a guard keeps from being done is left undone.
+						if !strings.Contains(err.Error(), "python3") {
+							t.Errorf("the guard says %v", err)
+						}
+						break steps
+					}
+					if err != nil {
 						t.Fatalf("%s: %s: %v", finding.Subject, s.Title, err)
 					}
 				}
@@ -153,11 +171,8 @@ func TestMadeReady(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, finding := range after {
-				want := tasks.OK
-				if h.Name == "cpu-01" && strings.HasSuffix(finding.Subject, "/memory") {
-					want = tasks.Unmet
-				}
-				if finding.State != want {
+				undone := stays[h.Name] != "" && strings.HasPrefix(finding.Subject, stays[h.Name])
+				if finding.State != tasks.OK && !undone {
 					t.Errorf("afterwards:\n%s", describe([]tasks.Finding{finding}))
 				}
 			}
@@ -332,52 +347,4 @@ func TestFiveHundred(t *testing.T) {
 		t.Error(err)
 	}
 	t.Logf("%d looked at in %v", looks, time.Since(began))
-}
-
-func TestZZ(t *testing.T) {
-	if os.Getenv("ZZ") == "" {
-		t.Skip()
-	}
-	dir := t.TempDir()
-	f := start(t, Config{Dir: dir})
-	inv := load(t, dir)
-	d := &remote.Dialer{ConfigFile: os.DevNull}
-	t.Cleanup(func() { _ = d.Close() })
-	for _, h := range inv.Hosts {
-		if only := os.Getenv("ONLY"); only != "" && only != h.Name {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		c, err := d.Dial(ctx, target(h))
-		if err != nil {
-			continue
-		}
-		if os.Getenv("RAW") != "" {
-			s, err := c.Look(ctx, tasks.Prelude, []remote.Probe{{Name: "driver", Script: tasks.Driver.Probe(h)}})
-			t.Log(s, err)
-		}
-		before, err := lookWith(ctx, c, h, allTasks())
-		if err != nil {
-			t.Log(err)
-			continue
-		}
-		t.Logf("%s before:\n%s", h.Name, describe(before))
-		if os.Getenv("DO") == "" {
-			continue
-		}
-	doing:
-		for _, finding := range before {
-			for _, s := range finding.Steps {
-				t.Log("DO", s.Title)
-				if err := c.Do(ctx, s, func(l string) { t.Log("    ", l) }); err != nil {
-					t.Errorf("%s: %s: %v", finding.Subject, s.Title, err)
-					break doing
-				}
-			}
-		}
-		after, err := lookWith(ctx, c, h, allTasks())
-		t.Logf("%s after:\n%s%v", h.Name, describe(after), err)
-		t.Logf("missing %v", f.Machine(h.Name).Missing())
-	}
 }

@@ -301,6 +301,9 @@ func (s *shell) exec(ctx context.Context, args []string) error {
 	status := child.start(func(format string, a ...any) {
 		fmt.Fprintf(hc.Stderr, "%s: %d: %s\n", s.name, hc.Pos.Line(), fmt.Sprintf(format, a...))
 	})
+	if sig, killed := killedBy(child.ctx); killed && ctx.Err() == nil {
+		status = 128 + sig.number
+	}
 	child.exit()
 	if child.died != "" {
 		fmt.Fprintln(hc.Stderr, child.died)

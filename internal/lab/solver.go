@@ -47,6 +47,7 @@ type solver struct {
 	providers func(name string) []*pkg     // candidates that give a name, of which they are not
 	keep      func(name string) (yes bool) // is on hold
 
+	named   map[string]*pkg // what was asked for
 	plan    map[string]*pkg
 	order   []string // of plan, what is needed first
 	removed map[string]bool
@@ -55,7 +56,10 @@ type solver struct {
 
 // solve plans to have the packages of want and none of gone.
 func (s *solver) solve(want []*pkg, gone []string) {
-	s.plan, s.removed = map[string]*pkg{}, map[string]bool{}
+	s.named, s.plan, s.removed = map[string]*pkg{}, map[string]*pkg{}, map[string]bool{}
+	for _, p := range want {
+		s.named[p.name] = p
+	}
 	for _, name := range gone {
 		if s.installed[name] != nil {
 			s.removed[name] = true
@@ -126,7 +130,11 @@ func (s *solver) need(by *pkg, dependency string) {
 	for alternative := range strings.SplitSeq(dependency, " | ") {
 		r := parseRelation(alternative)
 		options := s.providers(r.name)
-		if c := s.candidate(r.name); c != nil {
+		c := s.named[r.name]
+		if c == nil {
+			c = s.candidate(r.name)
+		}
+		if c != nil {
 			options = append([]*pkg{c}, options...)
 			if said == "" && !c.satisfies(r) {
 				said = fmt.Sprintf(" but %s is to be installed", c.version)
