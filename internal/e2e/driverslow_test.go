@@ -45,7 +45,7 @@ func TestRealDriver(t *testing.T) {
 	h := realHost(t, l, "gpu-01", gpuWithTools)
 	d := newDriver(t, l, h)
 	d.write("inventory.hcl", driverInventory(h, "ops", `version = ">= 535.104, < 536"`))
-	d.apply(0, "--timeout", "3h")
+	d.apply(0)
 	real := strings.ReplaceAll(installed, "nvidia-smi;", "")
 	contains(t, "the host", h.SSH(t, real), "nvidia-kernel-dkms 535.309.01-0+deb12u1 installed", "nvidia-current/535.309.01, ", ": installed", "Kernel Module  535.309.01 ")
 	contains(t, "the modules", h.SSH(t, "ls /lib/modules/*/updates/dkms"), "nvidia-current.ko", "nvidia-current-uvm.ko", "nvidia-current-drm.ko")
@@ -53,7 +53,7 @@ func TestRealDriver(t *testing.T) {
 
 	h.SSH(t, "printf 'deb [signed-by=/etc/apt/keyrings/e2e.asc] http://10.77.0.1/debian trixie main contrib non-free\\n' > /etc/apt/sources.list.d/trixie.list; apt-get update -qq")
 	d.write("inventory.hcl", driverInventory(h, "ops", `version = ">= 550, < 551"`))
-	d.apply(0, "--timeout", "3h")
+	d.apply(0)
 	got := h.SSH(t, real)
 	contains(t, "the host", got, "nvidia-kernel-dkms 550.163.01-2 installed", "nvidia-current/550.163.01, ", "Kernel Module  550.163.01 ")
 	lacks(t, "the host", got, "535.")

@@ -414,7 +414,7 @@ func (m *Machine) Run(ctx context.Context, user, script string) (string, error) 
 	}
 	cmd := m.lab.Command(ctx, "ssh", "-F", "none", "-i", m.lab.IdentityFile, "-o", "IdentitiesOnly=yes",
 		"-o", "UserKnownHostsFile="+known, "-o", "GlobalKnownHostsFile=/dev/null", "-o", "StrictHostKeyChecking=yes",
-		"-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5", "-o", "LogLevel=ERROR",
+		"-o", "BatchMode=yes", "-o", fmt.Sprintf("ConnectTimeout=%d", int(m.timeout.Seconds()/4)), "-o", "ServerAliveInterval=5", "-o", "LogLevel=ERROR",
 		user+"@"+m.IP, script)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

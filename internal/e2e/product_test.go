@@ -18,8 +18,11 @@ import (
 	"github.com/runai-prep/runai-prep/internal/report"
 )
 
-// program is the runai-prep under test, built once.
+// program is the runai-prep under test, built once, or the one that is given.
 var program = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("RUNAI_PREP_E2E_PROGRAM"); path != "" {
+		return path, nil
+	}
 	dir, err := os.MkdirTemp("", "runai-prep-e2e-")
 	if err != nil {
 		return "", err
@@ -35,7 +38,7 @@ var program = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := program(); err == nil && path != "" {
+	if path, err := program(); err == nil && path != os.Getenv("RUNAI_PREP_E2E_PROGRAM") {
 		_ = os.RemoveAll(filepath.Dir(path))
 	}
 	os.Exit(code)

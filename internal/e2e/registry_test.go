@@ -62,8 +62,11 @@ func newRegistry(t *testing.T) *registry {
 	_ = z.Close()
 	digest := func(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b)) }
 	config := fmt.Appendf(nil, `{"architecture":"amd64","os":"linux","config":{"Cmd":["/hello"]},"history":[{"created_by":"e2e"}],"rootfs":{"type":"layers","diff_ids":["%s"]}}`, digest(files.Bytes()))
-	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"%[1]sdistribution.manifest.v2+json","config":{"mediaType":"%[1]scontainer.image.v1+json","size":%d,"digest":"%s"},"layers":[{"mediaType":"%[1]simage.rootfs.diff.tar.gzip","size":%d,"digest":"%s"}]}`,
-		docker, len(config), digest(config), layer.Len(), digest(layer.Bytes()))
+	part := func(kind string, b []byte) string {
+		return fmt.Sprintf(`{"mediaType":"%s","size":%d,"digest":"%s"}`, docker+kind, len(b), digest(b))
+	}
+	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"%s","config":%s,"layers":[%s]}`,
+		docker+"distribution.manifest.v2+json", part("container.image.v1+json", config), part("image.rootfs.diff.tar.gzip", layer.Bytes()))
 	r := &registry{content: map[string]blob{"": {"application/json", []byte("{}")}}}
 	for _, tag := range []string{"1", digest(manifest)} {
 		r.content["library/hello/manifests/"+tag] = blob{docker + "distribution.manifest.v2+json", manifest}
@@ -156,9 +159,10 @@ func TestRegistry(t *testing.T) {
 	stop := r.serve(t, l, Controller+":5000", certificate)
 
 	m := l.Host(t, "gpu-01", func(o *options) { o.layers = append(o.layers, realRuntimes) },
-		File("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 gpu-01\n"+Controller+" "+name+"\n", 0o644))
-	// Docker tries a bridge and several ways to stack file systems first.
-	m.SSH(t, "systemctl start docker.service && docker info >/dev/null")
+		File("/etc/hosts", "127.0.0.1 localhost\n127.0.1.1 gpu-01\n"+Controller+" "+name+"\n", 0o644),
+		// Where /proc/sys is not to be written, docker cannot make a bridge.
+		File("/etc/systemd/system/docker.service.d/e2e.conf", "[Service]\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// --bridge=none --iptables=false --ip-forward=false\n", 0o644))
+	m.SSH(t, "systemctl start docker.service && docker info >/dev/null || { journalctl -u docker --no-pager | tail -20; exit 1; }")
 	c := newController(t, l, []*Machine{m})
 	head := `
 ssh {
@@ -182,10 +186,11 @@ registry "`+name+`:5000" {
 `)
 	configuration := m.SSH(t, "cat /etc/containerd/config.toml")
 	before := m.SSH(t, tree)
-	contains(t, "plan", c.run(2, "plan", "inventory.hcl"), "it answers with 200", "systemctl reload docker", "disruptive: containerd restarts")
+	contains(t, "plan", c.run(2, "plan", "inventory.hcl"), "systemctl reload docker", "disruptive: containerd restarts")
 	if after := m.SSH(t, tree); after != before {
 		t.Error("a plan changed the host")
 	}
+	contains(t, "the way there", c.run(2, "plan", "inventory.hcl", "-o", "json"), "it answers with 200 (by the SSH connection)")
 	c.run(0, "apply", "-y", "inventory.hcl")
 	contains(t, "config.toml", m.SSH(t, "cat /etc/containerd/config.toml"), configuration)
 
@@ -195,8 +200,8 @@ registry "`+name+`:5000" {
 		"containerd, by mirror": "ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d --snapshotter native docker.io/library/hello:1",
 		"docker, by name":       "docker pull " + name + ":5000/library/hello:1",
 		"docker, by mirror":     "docker pull hello:1",
-		"podman, by name":       "podman --storage-driver vfs pull " + name + ":5000/library/hello:1",
-		"podman, by mirror":     "podman --storage-driver vfs pull docker.io/library/hello:1",
+		"podman, by name":       "podman --root /var/lib/e2e --storage-driver vfs pull " + name + ":5000/library/hello:1",
+		"podman, by mirror":     "podman --root /var/lib/e2e --storage-driver vfs pull docker.io/library/hello:1",
 	} {
 		if out, err := m.Run(t.Context(), "root", command+" 2>&1"); err != nil {
 			t.Errorf("%s: %v\n%s", what, err, out)
@@ -210,7 +215,7 @@ registry "`+name+`:5000" {
 		t.Errorf("a second apply: %q", got)
 	}
 	// Nor does what containerd and docker read at every pull.
-	m.SSH(t, "sed -i 's/5000/5001/' /etc/containerd/certs.d/docker.io/hosts.toml; rm -r /etc/docker/certs.d; sed -i 's/5000/5001/' /etc/docker/daemon.json; systemctl reload docker")
+	m.SSH(t, "sed -i 's/5000/5001/' /etc/containerd/certs.d/docker.io/hosts.toml; rm -r /etc/docker/certs.d /etc/docker/daemon.json; systemctl reload docker")
 	drift := strings.Join(findings(c.result(2, "check", "inventory.hcl")), "\n")
 	contains(t, "drift", drift, "registry containerd pending", "registry docker pending")
 	c.run(0, "apply", "-y", "inventory.hcl")
@@ -222,9 +227,9 @@ registry "`+name+`:5000" {
 
 	// The registry is found to be not what it was, and away.
 	stop()
-	contains(t, "away", c.run(3, "check", "inventory.hcl"), "nobody listens at "+name+":5000")
+	contains(t, "away", c.run(3, "check", "inventory.hcl", "-o", "json"), "nobody listens at "+name+":5000")
 	stop = r.serve(t, l, Controller+":5000", intercepting)
-	contains(t, "intercepted", c.run(3, "check", "inventory.hcl"), "its certificate is not trusted (issued by Corp Inspection)")
+	contains(t, "intercepted", c.run(3, "check", "inventory.hcl", "-o", "json"), "its certificate is not trusted (issued by Corp Inspection)")
 	stop()
 	r.serve(t, l, Controller+":5000", certificate)
 
