@@ -137,7 +137,7 @@ func jsonSet(content, name string, list []string) (string, error) {
 			at = i
 		}
 	}
-	edited := content
+	var edited string
 	switch {
 	case at < 0 && list == nil:
 		return content, nil

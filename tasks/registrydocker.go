@@ -118,9 +118,7 @@ func (p *registryPlan) dockerLoaded(c change, d *dockerFacts, content string, mi
 		step.Write.Verify += verifyDaemonJSON
 		c.Steps = append(c.Steps, step)
 	}
-	for _, e := range p.f.ledger.of("made") {
-		p.kept = append(p.kept, e)
-	}
+	p.kept = append(p.kept, p.f.ledger.of("made")...)
 	if d == nil || mirrors == nil && insecure == nil {
 		return c, missing
 	}
