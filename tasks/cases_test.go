@@ -72,7 +72,6 @@ func runCase(t *testing.T, task Task, path string) {
 		s.Out, ok = part(name)
 		s.Err, _ = part(name + ".err")
 		s.Reached, _ = part(name + ".reached")
-		s.Reached, _ = part(name + ".reached")
 		if exit, ok := part(name + ".exit"); ok {
 			if s.Exit, err = strconv.Atoi(strings.TrimSpace(exit)); err != nil {
 				t.Fatal(err)
