@@ -19,6 +19,10 @@
 //	              a file for each runtime, registryreach.go the way there,
 //	              registrygone.go what is taken away; toml.go and jsonedit.go change
 //	              single values of files that belong to somebody else
+//	driver.go     the NVIDIA driver: its reader, with driverread.go and driveroffers.go;
+//	              driverprobe.go, driverprobekernels.go and driverprobeask.go the probe,
+//	              driverfacts.go, drivergpu.go which GPU it is; driverplan.go, and the files
+//	              beside it, what is wanted and how it is done
 //	nfs.go        NFS mounts: facts; nfsprobe.go, nfsplan.go, nfspossible.go,
 //	              nfsbusy.go who uses them, nfssteps.go, nfsgone.go what is taken away;
 //	              fstab.go, mounts.go and mountoptions.go what fstab and the kernel say
