@@ -240,7 +240,7 @@ func (p *driverPlan) owned() change {
 	if v == "" || !p.w.within(v) {
 		c.unmet(hint)
 	} else if p.w.Source != "none" {
-		c.Hint = p.f.Owner + " keeps the driver: it is only measured here"
+		c.Hint = hint
 	}
 	return c
 }
