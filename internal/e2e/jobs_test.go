@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ type running struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	out  lockedBuffer
+	log  string // of what it hears from the host, line by line
 	done chan struct{}
 }
 
@@ -46,7 +48,13 @@ func (c *controller) start(env string, args ...string) *running {
 		c.t.Fatal(err)
 	}
 	r := &running{t: c.t, done: make(chan struct{})}
-	r.cmd = c.lab.Command(context.Background(), path, args...)
+	log, err := os.CreateTemp(c.lab.Dir, "log-")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	_ = log.Close()
+	r.log = log.Name()
+	r.cmd = c.lab.Command(context.Background(), path, append(args, "--log-file", r.log)...)
 	r.cmd.Env = append(append(r.cmd.Env, c.env...), env)
 	r.cmd.Stdout, r.cmd.Stderr = &r.out, &r.out
 	if err := r.cmd.Start(); err != nil {
@@ -57,24 +65,30 @@ func (c *controller) start(env string, args ...string) *running {
 	return r
 }
 
+// said is everything so far: what a terminal shows, and the log.
+func (r *running) said() string {
+	log, _ := os.ReadFile(r.log)
+	return r.out.String() + string(log)
+}
+
 // says waits until the program has said something.
 func (r *running) says(what string) {
 	r.t.Helper()
-	r.await(what, func() bool { return strings.Contains(r.out.String(), what) })
+	r.await(what, func() bool { return strings.Contains(r.said(), what) })
 }
 
 func (r *running) await(what string, is func() bool) {
 	r.t.Helper()
 	for end := time.Now().Add(4 * time.Minute); !is(); time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(end) {
-			r.t.Fatalf("waited for %q in vain; it has said\n%s", what, r.out.String())
+			r.t.Fatalf("waited for %q in vain; it has said\n%s", what, r.said())
 		}
 		select {
 		case <-r.done:
 			if is() {
 				return
 			}
-			r.t.Fatalf("it ended (%v) before %q:\n%s", r.cmd.ProcessState, what, r.out.String())
+			r.t.Fatalf("it ended (%v) before %q:\n%s", r.cmd.ProcessState, what, r.said())
 		default:
 		}
 	}
@@ -91,8 +105,8 @@ func (r *running) ends(code int) string {
 	if got := r.cmd.ProcessState.ExitCode(); got != code {
 		r.t.Fatalf("exit code %d, want %d\n%s", got, code, r.out.String())
 	}
-	r.t.Logf("%s\n%s", r.cmd.Args[len(r.cmd.Args)-1], r.out.String())
-	return r.out.String()
+	r.t.Logf("exit code %d\n%s", code, r.out.String())
+	return r.said()
 }
 
 // begun is how often an installation has come to its middle.
@@ -124,7 +138,7 @@ func TestJobs(t *testing.T) {
 	second := d.start(other, apply...)
 	second.says("waiting in the middle") // what the job has said before, too
 	h.SSH(t, "touch /run/e2e-go")
-	second.ends(0)
+	contains(t, "the second apply", second.ends(0), "was followed to its end: exit status 0")
 	if n := begun(t, h); n != 1 {
 		t.Errorf("the installation was begun %d times", n)
 	}
@@ -137,13 +151,13 @@ func TestJobs(t *testing.T) {
 	refused := d.start(other, apply...)
 	contains(t, "a second apply", refused.ends(2), "locked", "apt-get install", "run ")
 	waits := d.start(other, append(apply, "--lock-wait", "5m")...)
-	waits.says("locked")
+	waits.says("waiting")
 
 	h.Partition(t)
 	time.Sleep(20 * time.Second) // three keepalives: what is tested is that it is given up
 	h.Heal(t)
 	h.SSH(t, "touch /run/e2e-go")
-	contains(t, "the first, cut off", first.ends(0), "connection")
+	contains(t, "the first, cut off", first.ends(0), "connection lost")
 	waits.ends(0)
 	if n := begun(t, h); n != 2 {
 		t.Errorf("the installation was begun %d times in all", n)
