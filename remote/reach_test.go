@@ -223,7 +223,7 @@ func TestReach(t *testing.T) {
 			for i, e := range endpoints {
 				w := &want[i]
 				switch {
-				case way == bySSH:
+				case way == bySSH, e.Plain:
 				case hide == "":
 					w.tokens = ""
 				case e.Proxy != nil && (e.Proxy.Username != "" || hide != "curl"):
