@@ -19,6 +19,7 @@ import (
 	"github.com/runai-prep/runai-prep/internal/lab"
 	"github.com/runai-prep/runai-prep/inventory"
 	"github.com/runai-prep/runai-prep/remote"
+	"github.com/runai-prep/runai-prep/tasks"
 )
 
 func TestMain(m *testing.M) {
@@ -44,6 +45,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("DEMO", demo)
 			env.Values[fleetKey{}] = &started{}
 			return os.MkdirAll(filepath.Join(env.WorkDir, "home"), 0o700)
+		},
+		Condition: func(name string) (bool, error) {
+			return slices.ContainsFunc(tasks.All, func(t tasks.Task) bool { return t.Name == name }), nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"lab":     startLab,

@@ -22,8 +22,9 @@ func outcomes(plan []planned, results []outcome) map[key]outcome {
 		o := together[p.key()]
 		o.done += results[i].done
 		err := results[i].err
+		o.other = companion(plan, results, i)
 		if len(p.Steps) == 0 && err == nil {
-			err = companion(plan, results, i)
+			err = o.other
 		}
 		if o.err == nil {
 			o.err, o.goesOn = err, results[i].goesOn
@@ -54,6 +55,15 @@ func companion(plan []planned, results []outcome, i int) error {
 		return not
 	}
 	return notStarted{failure}
+}
+
+// leftUndone is the choice by which the steps of other findings were not done;
+// nil: they were, or failed.
+func leftUndone(other error) error {
+	if not := (notStarted{}); errors.As(other, &not) && byChoice(not.because) {
+		return not.because
+	}
+	return nil
 }
 
 // proved merges what was planned, how its steps went and what the second look
@@ -126,6 +136,10 @@ func judge(s *report.Finding, now tasks.Finding, p planned, o outcome) {
 		if s.Why == "" {
 			s.Why = p.Why
 		}
+	case now.State == tasks.Pending && len(now.Steps) == 0 && leftUndone(o.other) != nil:
+		// All that is missing comes with what was left undone by choice: a
+		// reboot, say.
+		s.State, s.Hint = string(tasks.Pending), report.Redact(leftUndone(o.other).Error())
 	case now.State == tasks.Pending:
 		s.State = string(tasks.Failed)
 		s.Error = "every step succeeded, but the host still has: " + report.Redact(now.Have)

@@ -18,8 +18,10 @@ type outcome struct {
 	err    error
 	shared bool // the findings after this one build on what failed
 	begun  bool // a step was begun from which there may be a way back
-	own    bool // there were steps of its own; set by outcomes
-	goesOn bool // the step that err is about goes on at the host
+	// Set by outcomes:
+	own    bool  // there were steps of its own
+	other  error // why steps of other findings, with which it may come, were not done
+	goesOn bool  // the step that err is about goes on at the host
 }
 
 // notStarted is why no step of a finding was begun: it is as pending as before.

@@ -53,6 +53,9 @@ func driver(headline, loading []remote.Step) tasks.Task {
 			return g
 		}
 		head := finding("nvidia driver", "packages", headline...)
+		if head.State == tasks.OK && have["loaded"] != "550" {
+			head.State, head.Have, head.Hint = tasks.Pending, "550, not loaded", "comes with nvidia module loaded"
+		}
 		if len(head.Steps) > 0 {
 			head.Hint = "formerly " + have["packages"]
 			head.Back = []remote.Step{install470, load470}
@@ -130,7 +133,7 @@ func TestTransactions(t *testing.T) {
 			headline: whole, loading: []remote.Step{load}, broken: map[string]error{"load": exploded},
 			did: []string{"fetch", "guard", "unload", "install", "load", "install 470", "load 470"},
 			states: []string{
-				"nvidia driver failed: it was done, and taken back with what failed\nwent back; the host now has: 470",
+				"nvidia driver failed: every step succeeded, but the host still has: 550, not loaded\nwent back; the host now has: 470 (formerly 470)",
 				"nvidia packages failed: it was done, and taken back with what failed\nwent back; the host now has: 470",
 				"nvidia module loaded failed: " + exploded.Error() + "\nwent back; the host now has: 470"},
 			status: report.Failed,
@@ -139,7 +142,7 @@ func TestTransactions(t *testing.T) {
 			headline: whole, loading: []remote.Step{{Title: "load", Run: &remote.Command{Script: "loaded=545"}}},
 			did: []string{"fetch", "guard", "unload", "install", "load", "install 470", "load 470"},
 			states: []string{
-				"nvidia driver failed: it was done, and taken back with what failed\nwent back; the host now has: 470",
+				"nvidia driver failed: every step succeeded, but the host still has: 550, not loaded\nwent back; the host now has: 470 (formerly 470)",
 				"nvidia packages failed: it was done, and taken back with what failed\nwent back; the host now has: 470",
 				"nvidia module loaded failed: every step succeeded, but the host still has: 545\nwent back; the host now has: 470"},
 			status: report.Failed,
@@ -147,7 +150,7 @@ func TestTransactions(t *testing.T) {
 		"no reboot, by the command line": {
 			headline: []remote.Step{fetch, swap}, loading: []remote.Step{reboot},
 			did: []string{"fetch", "install"},
-			states: []string{"nvidia driver fixed", "nvidia packages fixed",
+			states: []string{"nvidia driver pending (a reboot is needed and not allowed (--reboot never))", "nvidia packages fixed",
 				"nvidia module loaded pending (a reboot is needed and not allowed (--reboot never))"},
 			status: report.Pending, rebootPending: true,
 		},
@@ -156,7 +159,7 @@ func TestTransactions(t *testing.T) {
 			loading:  []remote.Step{{Title: "reboot", Reboot: &remote.Reboot{Refused: "inventory.hcl:12"}}},
 			options:  ApplyOptions{Reboot: true},
 			did:      []string{"fetch", "install"},
-			states: []string{"nvidia driver fixed", "nvidia packages fixed",
+			states: []string{"nvidia driver pending (a reboot is needed and not allowed (inventory.hcl:12))", "nvidia packages fixed",
 				"nvidia module loaded pending (a reboot is needed and not allowed (inventory.hcl:12))"},
 			status: report.Pending, rebootPending: true,
 		},
