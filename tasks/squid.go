@@ -40,18 +40,21 @@ if ` + wished + ` || [ -e ` + ledgerPath("squid") + ` ]; then
 		if [ -e /etc/os-release ]; then show /etc/os-release; else show /usr/lib/os-release; fi
 	fi
 	set --
-	for file in ` + squidMain + ` ` + squidFolder + `/*.conf; do
+	for file in ` + squidMain + ` ` + squidFolder + `/*; do
 		if [ -f "$file" ]; then
 			printf '@conf %s\n' "$file"
 			if [ -r "$file" ]; then set -- "$@" "$file"; else echo '!unreadable'; fi
 		fi
 	done
+	times=
 	if [ $# -gt 0 ]; then
 		if [ -e ` + squidOwn + ` ]; then set -- "$@" ` + squidOwn + `; fi
 		times=$(stat -L -c '%Y %n' "$@")
-		for file in /proc/net/tcp /proc/net/tcp6; do
-			if [ -r "$file" ]; then set -- "$@" "$file"; fi
-		done
+	fi
+	for file in /proc/net/tcp /proc/net/tcp6; do
+		if [ -r "$file" ]; then set -- "$@" "$file"; fi
+	done
+	if [ $# -gt 0 ]; then
 		ran lines grep -HE '^[[:blank:]]*(include|http_port|http_access)[[:blank:]]|^ *[0-9]+: [0-9A-F]+:` + fmt.Sprintf("%04X", port) + ` [0-9A-F:]+ 0A ' "$@"
 		echo @times
 		bars "$times"
@@ -202,7 +205,7 @@ func (f *squidFacts) before(path string) (lines []squidLine, included bool) {
 		}
 		if strings.HasPrefix(path, squidFolder+"/") {
 			for _, part := range f.lines {
-				if strings.HasPrefix(part.path, squidFolder+"/") && part.path < path {
+				if part.path != squidMain && part.path < path && l.includes(part.path) {
 					lines = append(lines, part)
 				}
 			}

@@ -17,7 +17,8 @@ const (
 	squidMain   = "/etc/squid/squid.conf"
 	squidFolder = "/etc/squid/conf.d"
 	// squidPart is where the rules are if squid.conf includes the folder before
-	// it decides anything, as Debian's does. squid reads its files in the order
+	// it decides anything, as that of Debian 11 and 12 does; 13 lets the host
+	// itself through first. squid reads its files in the order
 	// of their names and the first rule that matches decides, so ours is early.
 	squidPart = squidFolder + "/00-runai-prep.conf"
 	// squidOwn is where they are otherwise, for a line of ours at the top of
@@ -123,7 +124,8 @@ func (l squidLine) includes(path string) bool {
 		return false
 	}
 	for _, w := range words[1:] {
-		if w = strings.Trim(w, `"`); w == path || w == squidFolder+"/*.conf" && strings.HasPrefix(path, squidFolder+"/") {
+		if w = strings.Trim(w, `"`); w == path || strings.HasPrefix(path, squidFolder+"/") && (w == squidFolder+"/*" || // Debian 11
+			w == squidFolder+"/*.conf" && strings.HasSuffix(path, ".conf")) {
 			return true
 		}
 	}

@@ -68,6 +68,8 @@ func (p *squidPlan) pack() change {
 		c.Hint = "bring the package's own back: remove the package with its configuration, and apply again"
 	case p.f.Installed:
 		c.Have = "installed"
+	case p.f.Listening:
+		c.State, c.Have, c.Hint = Unmet, "not installed, and "+p.taken(), squidElsewhere
 	case p.f.Manager == "":
 		c.State, c.Have, c.Hint = Unmet, "not installed, and no package manager is known here", "install squid by hand"
 	default:
@@ -80,10 +82,8 @@ func (p *squidPlan) pack() change {
 // file is where the rules go.
 func (p *squidPlan) file() string {
 	if !p.f.seen() {
-		// Debian's package includes the folder since 10, Ubuntu's since 20.04;
-		// those of EL have none.
-		old := p.f.os["ID"] == "ubuntu" && slices.Contains([]string{"16.04", "18.04"}, p.f.os["VERSION_ID"])
-		if p.f.Manager == "apt" && !old {
+		// The packages of which it is known; the other way is always right.
+		if p.f.os["ID"] == "debian" && slices.Contains([]string{"11", "12"}, p.f.os["VERSION_ID"]) {
 			return squidPart
 		}
 		return squidOwn
@@ -253,6 +253,15 @@ func (p *squidPlan) port() (c change, listed bool) {
 			change = i
 		}
 	}
+	if p.f.Listening && !slices.ContainsFunc(squidPorts(p.f.lines), func(has squidPort) bool { return has.port == p.wish.Port }) {
+		c.State, c.Have, c.Hint = Unmet, p.taken(), squidElsewhere
+		for _, l := range lines {
+			if l.is("include") && !l.includes(squidPart) && !l.includes(squidOwn) && p.f.running() {
+				c.State, c.Have, c.Hint = OK, want+", it seems by "+strings.Join(l.words()[1:], " "), ""
+			}
+		}
+		return c, true
+	}
 	if change < 0 {
 		c.Have = want + ", by the rules"
 		return c, false
@@ -273,6 +282,13 @@ func (p *squidPlan) port() (c change, listed bool) {
 	}
 	c.Steps = []remote.Step{squidEdit{title: line + " in " + squidMain, old: has.text, by: line}.step()}
 	return c, true
+}
+
+const squidElsewhere = "stop it, or give the squid block another port"
+
+// taken says that the wished port is not squid's to have.
+func (p *squidPlan) taken() string {
+	return "another program listens on port " + strconv.Itoa(p.wish.Port)
 }
 
 // service makes squid run, now and after a boot, with what its files say.

@@ -11,10 +11,11 @@ import (
 )
 
 // squidParse is a script that fails, with squid's own words, unless squid takes
-// the configuration that it is given on standard input.
+// the configuration that it is given on standard input. Where squid has been
+// removed, any configuration may be left.
 const squidParse = ` | {
-	if said=$(` + squidProgram + ` -k parse -f /dev/stdin 2>&1); then exit 0; fi
-	printf '%s\n' "$said" | grep -E 'FATAL|ERROR|Bungled' >&2
+	if [ ! -x ` + squidProgram + ` ] || said=$(` + squidProgram + ` -k parse -f /dev/stdin 2>&1); then exit 0; fi
+	printf '%s\n' "$said" | grep -E 'FATAL|ERROR|Bungled' >&2 || printf '%s\n' "$said" | tail -n 5 >&2
 	exit 1
 }
 `
@@ -27,8 +28,8 @@ func squidVerify(path string) string {
 	while IFS= read -r line || [ -n "$line" ]; do
 		case $line in
 		'include ` + squidOwn + `') ;;
-		'include ` + squidFolder + `/*.conf'*)
-			for file in ` + squidFolder + `/*.conf; do
+		'include ` + squidFolder + `/*'*)
+			for file in ${line#include }; do
 				if [ -f "$file" ] && [ "$file" != ` + path + ` ]; then echo "include $file"; fi
 			done
 			;;
@@ -140,11 +141,10 @@ func (f *squidFacts) ours(has file) entry {
 }
 
 // othersInFolder reports whether squid finds a file in its folder without ours:
-// it does not start when it finds none.
+// it does not start when it includes the folder and finds none.
 func (f *squidFacts) othersInFolder() bool {
-	return slices.ContainsFunc(f.confs, func(path string) bool {
-		return strings.HasPrefix(path, squidFolder+"/") && path != squidPart
-	})
+	i := slices.IndexFunc(f.lines, func(l squidLine) bool { return l.path == squidMain && l.includes(squidPart) })
+	return i < 0 || slices.ContainsFunc(f.confs, func(path string) bool { return path != squidPart && f.lines[i].includes(path) })
 }
 
 func (f *squidFacts) hasLine(text string) bool {
