@@ -225,14 +225,6 @@ func constraintOf(text string) version.Constraints {
 	return c
 }
 
-func (p *driverPlan) kernelsText() string {
-	var all []string
-	for _, k := range p.f.Kernels {
-		all = append(all, k.Release)
-	}
-	return strings.Join(all, " and ")
-}
-
 // keyEnrolled: a module that DKMS has built and signed is loaded, so Secure
 // Boot has the key that it signs with.
 func (p *driverPlan) keyEnrolled() bool {
