@@ -227,5 +227,3 @@ func strerror(err error) string {
 const dirMode = fs.ModeDir | 0o555
 
 func splitPath(p string) []string { return strings.Split(strings.Trim(p, "/"), "/") }
-
-func firstPart(p string) string { return splitPath(p)[0] }

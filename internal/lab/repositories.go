@@ -15,7 +15,6 @@ type repository struct {
 	component string
 	label     string            // "Debian:12.15/oldstable", as apt says in a simulation
 	release   map[string]string // n, a, o, l, v of apt's pins
-	id        string            // of dnf and zypper, when none is set up by hand
 	packages  []*pkg
 }
 
