@@ -164,7 +164,8 @@ func fill(name string, branch int, kernel string) string {
 	return strings.NewReplacer("{B}", strconv.Itoa(branch), "{K}", kernel, "{F}", kernelFlavor(kernel)).Replace(name)
 }
 
-// kernelFlavor is "cloud-amd64" of Debian's "6.1.0-56-cloud-amd64".
+// kernelFlavor is "cloud-amd64" of Debian's "6.1.0-56-cloud-amd64" and of
+// "6.12.117+deb13-cloud-amd64".
 func kernelFlavor(release string) string {
 	if m := debianRelease.FindStringSubmatch(release); m != nil {
 		return m[1]
@@ -172,7 +173,7 @@ func kernelFlavor(release string) string {
 	return ""
 }
 
-var debianRelease = regexp.MustCompile(`^\d+\.\d+\.\d+-\d+-([a-z0-9-]+)$`)
+var debianRelease = regexp.MustCompile(`^\d+\.\d+\.\d+(?:-\d+|\+[a-z0-9.]+)-([a-z][a-z0-9-]*)$`)
 
 // matches reports whether a name is one of a pattern, and of which branch.
 func matches(pattern, name string) (branch int, ok bool) {
