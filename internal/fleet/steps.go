@@ -28,7 +28,11 @@ type outcome struct {
 type notStarted struct{ because error }
 
 func (n notStarted) Error() string {
-	line, _, _ := strings.Cut(n.because.Error(), "\n") // the rest is told where it happened
+	// The rest is told where it happened.
+	line, _, _ := strings.Cut(n.because.Error(), "\n")
+	if r := []rune(line); len(r) > 200 {
+		line = string(r[:199]) + "…"
+	}
 	return "not started: " + line
 }
 func (n notStarted) Unwrap() error { return n.because }
