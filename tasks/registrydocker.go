@@ -142,7 +142,7 @@ func (p *registryPlan) dockerLoaded(c change, d *dockerFacts, content string, mi
 		if content == has.content {
 			missing = append(missing, "set in "+dockerPath+", which dockerd has not read since")
 		}
-		c.Steps = append(c.Steps, reloadDocker(mirrors, insecure))
+		c.Steps = append(c.Steps, reloadDocker(slices.Concat(mirrors, insecure), nil))
 	}
 	return c, missing
 }
@@ -173,14 +173,18 @@ const verifyDaemonJSON = `if dockerd --help 2>/dev/null | grep -q -e --validate;
 `
 
 // reloadDocker has dockerd read its file again, and waits for it to say that it
-// has: the signal tells nothing, and what a reload refuses is only logged.
-func reloadDocker(mirrors, insecure []string) remote.Step {
+// knows some names and others no more: the signal tells nothing, and what a
+// reload refuses is only logged.
+func reloadDocker(knows, forgets []string) remote.Step {
 	var known strings.Builder
-	for _, name := range slices.Concat(mirrors, insecure) {
+	for _, name := range knows {
 		known.WriteString("\tcase $says in *" + quote(`"`+name) + "*) ;; *) known=false ;; esac\n")
 	}
+	for _, name := range forgets {
+		known.WriteString("\tcase $says in *" + quote(`"`+name) + "*) known=false ;; esac\n")
+	}
 	script := `systemctl reload docker.service || exit 1
-command -v docker >/dev/null || exit 0
+command -v docker >/dev/null || { sleep 2; exit 0; }
 for try in 1 2 3 4 5 6 7 8 9 10; do
 	says=$(docker info --format '{{json .RegistryConfig}}')
 	known=true

@@ -146,7 +146,7 @@ func (p *registryPlan) removal(c *change, name string) {
 		p.tidy(c, name)
 		return
 	}
-	content, err := p.withoutOurs(has, gone)
+	content, err := p.withoutOurs(has, gone, false)
 	if err != nil || notText(has) != "" {
 		c.Have, c.Hint = "what runai-prep put into it cannot be told from the rest any more, and stays", "take it out by hand"
 		return
@@ -155,14 +155,26 @@ func (p *registryPlan) removal(c *change, name string) {
 		return
 	}
 	c.State, c.Have, c.Want, c.drops = Pending, "it holds what runai-prep put there", "as it would be without", gone
-	if slices.ContainsFunc(gone, func(e entry) bool { return e.kind == "made" }) && isEmptyJSON(content) {
-		c.Want = "absent"
-		c.Steps = []remote.Step{{Title: "remove " + name, Remove: &remote.Removal{Path: name, Old: has.old(), Ours: true}}}
-	} else {
-		c.Steps = []remote.Step{rewrite(has, content, 0)}
-	}
 	if name == dockerPath && p.f.Docker != nil {
-		c.Steps = append(c.Steps, remote.Step{Title: "systemctl reload docker", Run: &remote.Command{Script: "systemctl reload docker.service"}})
+		// A member that is not there leaves dockerd with what it has: it must
+		// read an empty list before the list goes.
+		if empty, err := p.withoutOurs(has, gone, true); err == nil && empty != has.content {
+			var forgets []string
+			for _, e := range gone {
+				if _, name, ok := strings.Cut(e.text, " "); ok {
+					forgets = append(forgets, name)
+				}
+			}
+			c.Steps = append(c.Steps, rewrite(has, empty, 0), reloadDocker(nil, forgets))
+			has.content = empty
+		}
+	}
+	switch {
+	case slices.ContainsFunc(gone, func(e entry) bool { return e.kind == "made" }) && isEmptyJSON(content):
+		c.Want = "absent"
+		c.Steps = append(c.Steps, remote.Step{Title: "remove " + name, Remove: &remote.Removal{Path: name, Old: has.old(), Ours: true}})
+	case content != has.content:
+		c.Steps = append(c.Steps, rewrite(has, content, 0))
 	}
 }
 
@@ -190,8 +202,9 @@ func (p *registryPlan) othersHosts() bool {
 	return false
 }
 
-// withoutOurs is a file without what the ledger says that we put into it.
-func (p *registryPlan) withoutOurs(has file, gone []entry) (string, error) {
+// withoutOurs is a file without what the ledger says that we put into it. A list
+// of which nothing is left goes too, unless it is to be kept.
+func (p *registryPlan) withoutOurs(has file, gone []entry, keep bool) (string, error) {
 	content := has.content
 	for _, e := range gone {
 		if !p.isThere(e) {
@@ -226,7 +239,7 @@ func (p *registryPlan) withoutOurs(has file, gone []entry) (string, error) {
 			}
 			list, _ := jsonStrings(doc, member)
 			list = slices.DeleteFunc(list, func(x string) bool { return strings.TrimSuffix(x, "/") == name })
-			if len(list) == 0 {
+			if len(list) == 0 && !keep {
 				list = nil
 			}
 			if content, err = jsonSet(content, member, list); err != nil {
