@@ -21,7 +21,13 @@
 // apt source is the Lab's repository, which holds nfs-common, nfs-kernel-server
 // and squid with what they need (see repoPackages).
 //
-// The stand-ins are the container runtimes of [Runtimes] (real units that
+// Machines with GPUs are in gpu.go: a VM has an H100 on a PCI bus of its own
+// (recipes/gpu-modules.sh), and look-alikes of NVIDIA's packages whose module is
+// really built and loaded (recipes/nvidia.sh) come from archives laid out as Debian's,
+// [Lab.DebianArchive]. A container has the packages of a kernel, and stand-ins for
+// the kernel itself (recipes/loaded.sh). [Lab.RealArchive] has NVIDIA's own packages.
+//
+// The other stand-ins are the container runtimes of [Runtimes] (real units that
 // sleep) and the sizes of [Memory] and [Disk].
 //
 // Root file systems and images are built once and kept in

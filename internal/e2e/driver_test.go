@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/runai-prep/runai-prep/internal/report"
 )
 
 // driverInventory is one host with role gpu and this wish for its driver.
@@ -58,16 +56,6 @@ func (d driver) do(code int, command string, args ...string) string {
 func (d driver) apply(code int, args ...string) string {
 	d.t.Helper()
 	return d.do(code, "apply", append([]string{"-y"}, args...)...)
-}
-
-func (d driver) json(code int, command string, args ...string) map[string]report.Finding {
-	d.t.Helper()
-	r := d.result(code, append([]string{command, "inventory.hcl", "--task", "driver"}, args...)...)
-	found := map[string]report.Finding{}
-	for _, f := range r.Hosts[0].Findings {
-		found[f.Subject] = f
-	}
-	return found
 }
 
 // installed asks Debian's own tools, not the product, what a machine has.
