@@ -150,12 +150,13 @@ func TestJobs(t *testing.T) {
 	first.await("the middle of the installation", func() bool { return begun(t, h) == 2 })
 	refused := d.start(other, apply...)
 	contains(t, "a second apply", refused.ends(2), "locked", "apt-get install", "run ")
-	waits := d.start(other, append(apply, "--lock-wait", "5m")...)
-	waits.says("waiting")
 
 	h.Partition(t)
 	time.Sleep(20 * time.Second) // three keepalives: what is tested is that it is given up
 	h.Heal(t)
+	first.says("connection lost")
+	waits := d.start(other, append(apply, "--lock-wait", "10m")...)
+	waits.says("msg=waiting")
 	h.SSH(t, "touch /run/e2e-go")
 	contains(t, "the first, cut off", first.ends(0), "connection lost")
 	waits.ends(0)
