@@ -156,7 +156,7 @@ func TestJobs(t *testing.T) {
 	h.Heal(t)
 	first.says("connection lost")
 	waits := d.start(other, append(apply, "--lock-wait", "10m")...)
-	waits.says("msg=waiting")
+	waits.says("waiting")
 	h.SSH(t, "touch /run/e2e-go")
 	contains(t, "the first, cut off", first.ends(0), "connection lost")
 	waits.ends(0)
