@@ -57,8 +57,18 @@ options="-y -q -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Op
 [ -z "$release" ] || options="$options -t $release"
 [ -z "$downgrade" ] || options="$options --allow-downgrades"
 [ -z "$held" ] || options="$options --allow-change-held-packages"
-goals=$names
-for g in $gone; do goals="$goals $g-"; done
+# aim sets $goals, without what is optional and nowhere to be had.
+aim() {
+	goals=
+	for g in $names; do
+		case " $optional " in *" $g "*)
+			quietly apt-cache show "$g" || { printf 'no repository has %s: it is left out\n' "$g"; continue; } ;;
+		esac
+		goals="$goals $g"
+	done
+	for g in $gone; do goals="$goals $g-"; done
+}
+aim
 # changing runs a program that takes the locks; what loses a race for one is
 # tried again.
 changing() {
@@ -78,6 +88,7 @@ lists() {
 	left
 	changing apt-get -q -o DPkg::Lock::Timeout=$left update || echo 'the package lists are not all up to date'
 	fresh=yes
+	aim
 }
 # safe simulates, and ends where it shows what must not be.
 safe() {
@@ -119,6 +130,7 @@ holds=
 if [ -n "$held" ]; then quietly apt-mark showhold; holds=$out; fi
 fresh=
 [ -z "$refresh" ] || lists
+[ -n "$goals" ] || finish
 try install $goals && finish
 case $out in *"dpkg was interrupted"*)
 	echo 'dpkg was interrupted: finishing what it had begun'

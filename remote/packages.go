@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,7 +19,7 @@ const managerMercy = 2 * time.Minute
 // option.
 var packageName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+_:~=^@/-]*$`)
 
-// packageScript is what all managers' scripts share. $names, $gone, $release
+// packageScript is what all managers' scripts share. $names, $optional, $gone, $release
 // and $limit are given, and as "yes" or nothing $replaces, $refresh,
 // $downgrade, $held and $download.
 //
@@ -83,7 +84,7 @@ func (p *Packages) script() (string, error) {
 	if len(p.Names)+len(p.Remove) == 0 {
 		return "", errors.New("no package is named")
 	}
-	words := append(append([]string{}, p.Names...), p.Remove...)
+	words := slices.Concat(p.Names, p.Optional, p.Remove)
 	if p.Release != "" {
 		words = append(words, p.Release)
 	}
@@ -105,8 +106,8 @@ func (p *Packages) script() (string, error) {
 	case p.Release != "" && (p.Manager == "dnf" || p.Manager == "yum"):
 		return "", fmt.Errorf("%s knows no release to take packages from", p.Manager)
 	}
-	vars := fmt.Sprintf("names='%s' gone='%s' release='%s' limit=%d\nreplaces=%s refresh=%s downgrade=%s held=%s download=%s\n",
-		strings.Join(p.Names, " "), strings.Join(p.Remove, " "), p.Release, seconds(p.limit()),
+	vars := fmt.Sprintf("names='%s' optional='%s' gone='%s' release='%s' limit=%d\nreplaces=%s refresh=%s downgrade=%s held=%s download=%s\n",
+		strings.Join(p.Names, " "), strings.Join(p.Optional, " "), strings.Join(p.Remove, " "), p.Release, seconds(p.limit()),
 		flag(p.Replaces), flag(p.Refresh), flag(p.Downgrade), flag(p.Held), flag(p.DownloadOnly))
 	return vars + packageScript + own, nil
 }

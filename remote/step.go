@@ -89,8 +89,11 @@ type Packages struct {
 	// Names are as the manager spells them, with a version where one is
 	// wished: "nvidia-smi=535.261.03-1" for apt and zypper,
 	// "nvidia-driver-535.261.03" for dnf.
-	Names  []string
-	Remove []string // go in the same transaction; nothing else may be removed
+	Names []string
+	// Optional are those of Names that are left out where no repository has
+	// them; for apt alone.
+	Optional []string
+	Remove   []string // go in the same transaction; nothing else may be removed
 	// Replaces: packages that are not named may be removed where those of
 	// Names conflict with them (a change of branch). Never a running kernel.
 	Replaces     bool

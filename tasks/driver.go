@@ -180,6 +180,10 @@ func (r *driverReader) finish() error {
 	for i := range f.Packages {
 		p := &f.Packages[i]
 		p.Held = p.Held || r.locked(p.Name)
+		// A site's own packages may have the libraries where nobody looks.
+		if f.UserSpace == "" && f.userPath == "" && !p.Broken && userPackage.MatchString(p.Name) {
+			f.UserSpace = driverVersion(p.Version)
+		}
 	}
 	if f.Reboot != "" {
 		if pkgs := f.files["/run/reboot-required.pkgs"]; pkgs.content != "" {

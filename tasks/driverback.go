@@ -209,15 +209,17 @@ func (p *driverPlan) holdNames() []string {
 		}
 		for _, open := range []bool{true, false} {
 			set := row.set(open)
+			is := func(name, patterns string) bool {
+				return slices.ContainsFunc(strings.Split(patterns, "|"), func(pattern string) bool { _, ok := matches(pattern, name); return ok })
+			}
+			// Another packaging has some of the same packages; whose key is here tells.
+			if !slices.ContainsFunc(set.key, func(key string) bool {
+				return slices.ContainsFunc(p.f.Packages, func(i driverPackage) bool { return is(i.Name, key) })
+			}) {
+				continue
+			}
 			for _, i := range p.f.Packages {
-				named := func(patterns string) bool {
-					for pattern := range strings.SplitSeq(patterns, "|") {
-						if _, ok := matches(pattern, i.Name); ok {
-							return true
-						}
-					}
-					return false
-				}
+				named := func(patterns string) bool { return is(i.Name, patterns) }
 				if !slices.Contains(names, i.Name) && (slices.ContainsFunc(set.key, named) || slices.ContainsFunc(set.same, named)) {
 					names = append(names, i.Name)
 				}

@@ -69,7 +69,7 @@ func (has installedDriver) describe(f *driverFacts) string {
 		text += " by NVIDIA's installer"
 	}
 	switch {
-	case len(f.GPUs) == 0:
+	case len(f.GPUs) == 0 && f.Loaded.Version == "":
 	case f.Loaded.Version == "":
 		text += ", not loaded"
 	case f.Loaded.Version != has.version:
@@ -171,8 +171,8 @@ func (p *driverPlan) way() route {
 	f := p.f
 	after := p.want()
 	switch {
-	case len(f.GPUs) == 0 || p.no != "" && p.reason != "":
-		return stay
+	case len(f.GPUs) == 0 && f.Loaded.Version == "" || p.no != "" && p.reason != "":
+		return stay // without a GPU it does not load
 	case f.Loaded.Version == "" && f.Nouveau.Loaded && f.Nouveau.InUse:
 		return reboot
 	case f.Loaded.Version == "":

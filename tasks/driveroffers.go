@@ -29,7 +29,7 @@ func (r *driverReader) policy(b block) error {
 			name, candidate, version = strings.TrimSuffix(fields[0], ":"), "", ""
 		case fields[0] == "Candidate:" && len(fields) > 1:
 			candidate = fields[1]
-		case indent <= 2: // Installed, Version table, Package pin
+		case indent <= 2 && fields[0] != "***": // Installed, Version table, Package pin
 		case indent <= 5:
 			if fields[0] == "***" {
 				fields = fields[1:]

@@ -390,7 +390,7 @@ func (k driverKernel) describe() string {
 
 // loaded is the module in the kernel's memory.
 func (p *driverPlan) loaded() change {
-	if len(p.f.GPUs) == 0 {
+	if len(p.f.GPUs) == 0 && p.f.Loaded.Version == "" {
 		return change{} // it does not load without a GPU
 	}
 	c := p.finding("nvidia module loaded", p.wantText())

@@ -45,14 +45,14 @@ func (p *driverPlan) byRunfile() (t *driverTarget, why, hint string) {
 
 func (p *driverPlan) runfileSteps(c *change) {
 	t := p.to
-	names := p.headersWanted()
+	names, optional := p.headersWanted()
 	for _, tool := range []string{"gcc", "make", "dkms"} {
 		if !p.installed(tool) {
 			names = append(names, tool)
 		}
 	}
 	if len(names) > 0 {
-		c.Steps = append(c.Steps, p.install(remote.Packages{Names: names, Refresh: true}))
+		c.Steps = append(c.Steps, p.install(remote.Packages{Names: names, Optional: optional, Refresh: true}))
 	}
 	at := "/var/lib/runai-prep/" + t.from
 	c.Steps = append(c.Steps, remote.Step{

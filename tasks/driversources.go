@@ -26,6 +26,12 @@ const (
 func (p *driverPlan) sourcesMissing() (why, hint string) {
 	switch {
 	case p.w.Source == "distro" && p.f.ID == "debian" && !p.f.Sources.NonFree:
+		if len(p.candidates(packagingsOf(p.f, "distro"))) > 0 {
+			return "", "" // a repository of the site's own has the driver
+		}
+		if len(p.debianSources()) == 0 && len(p.f.Offers) == 0 && len(p.f.Sources.repositories) > 0 {
+			return "", "" // whether one has it shows when the lists are fetched
+		}
 		if !p.w.NonFree {
 			return "the component non-free is not enabled", "wish non_free = true, or enable it"
 		}
@@ -151,11 +157,22 @@ func (p *driverPlan) pin(c *change) {
 		return
 	}
 	switch {
-	case p.to.version != "":
-		p.write(c, pinPath, pinContent(p.to.version))
-	case p.to.branch != 0:
-		p.write(c, pinPath, pinContent(fmt.Sprint(p.to.branch)+"."))
+	case p.to.pin(p.w) != "":
+		p.write(c, pinPath, pinContent(p.to.pin(p.w)))
 	}
+}
+
+// pin is how the version begins that apt is to take; empty: any may be.
+func (t *driverTarget) pin(w driverWish) string {
+	switch {
+	case t.version != "":
+		return t.version
+	case w.exact() != "":
+		return w.exact()
+	case t.branch != 0:
+		return fmt.Sprint(t.branch) + "."
+	}
+	return ""
 }
 
 func pinContent(v string) string {
@@ -165,9 +182,6 @@ func pinContent(v string) string {
 
 // pinned is what the file of preferences will hold when the way back begins.
 func (p *driverPlan) pinned() *string {
-	content := pinContent(p.to.version)
-	if p.to.version == "" {
-		content = pinContent(fmt.Sprint(p.to.branch) + ".")
-	}
+	content := pinContent(p.to.pin(p.w))
 	return &content
 }

@@ -26,8 +26,8 @@ func (p *driverPlan) transaction(c *change) {
 	}
 	p.sourceSteps(c)
 	p.pin(c)
-	if names := p.headersWanted(); len(names) > 0 {
-		c.Steps = append(c.Steps, p.install(remote.Packages{Names: names, Refresh: true}))
+	if names, optional := p.headersWanted(); len(names) > 0 {
+		c.Steps = append(c.Steps, p.install(remote.Packages{Names: names, Optional: optional, Refresh: true}))
 	}
 	if t.module != "" && p.enabledStream() != t.module {
 		c.Steps = append(c.Steps, p.switchStream())
@@ -62,7 +62,7 @@ func (p *driverPlan) transaction(c *change) {
 func (p *driverPlan) packageStep() remote.Packages {
 	t := p.to
 	return remote.Packages{
-		Names: t.names, Remove: t.remove, Release: t.release,
+		Names: t.names, Optional: t.optional, Remove: t.remove, Release: t.release,
 		Replaces:  len(t.remove) > 0 || p.has.version != "" && branchOf(p.has.version) != t.branch,
 		Downgrade: t.version != "" && p.has.version != "" && compareVersions(t.version, p.has.version) < 0,
 		Held:      slices.ContainsFunc(p.f.Packages, func(i driverPackage) bool { return i.Held && p.f.ours(i.Name) }),
@@ -97,8 +97,7 @@ func (p *driverPlan) install(packages remote.Packages) remote.Step {
 
 // headersWanted are the packages that DKMS needs for the kernels, and where it
 // is known, the one that brings the headers of coming kernels along.
-func (p *driverPlan) headersWanted() []string {
-	var names []string
+func (p *driverPlan) headersWanted() (names, optional []string) {
 	add := func(name string) {
 		if !slices.Contains(names, name) && !p.installed(name) {
 			names = append(names, name)
@@ -116,10 +115,11 @@ func (p *driverPlan) headersWanted() []string {
 		for _, k := range p.f.Kernels {
 			if name := fill(meta, 0, k.Release); k.Next && kernelFlavor(k.Release) != "" && (len(p.f.Offers) == 0 || p.offered(name)) {
 				add(name)
+				optional = append(optional, name)
 			}
 		}
 	}
-	return names
+	return names, optional
 }
 
 // switchStream makes dnf take the branch's packages. A stream that is enabled
@@ -140,15 +140,20 @@ func (p *driverPlan) switchStream() remote.Step {
 // Ubuntu turns packages of a branch that it has given up into ones that bring
 // the next, and a preference of somebody else's can undo ours.
 func (p *driverPlan) wouldInstall(packages remote.Packages) remote.Step {
-	args := "--no-install-recommends --allow-downgrades --allow-change-held-packages"
+	args := "set -- --no-install-recommends --allow-downgrades --allow-change-held-packages"
 	if packages.Release != "" {
 		args += " -t " + quote(packages.Release)
 	}
 	for _, n := range packages.Names {
-		args += " " + quote(n)
+		if !slices.Contains(packages.Optional, n) {
+			args += " " + quote(n)
+		}
 	}
 	for _, n := range packages.Remove {
 		args += " " + quote(n+"-")
+	}
+	for _, n := range packages.Optional {
+		args += "\nif apt-cache show " + quote(n) + " >/dev/null 2>&1; then set -- \"$@\" " + quote(n) + "; fi"
 	}
 	branch := ""
 	if p.to.branch != 0 {
@@ -161,7 +166,8 @@ func (p *driverPlan) wouldInstall(packages remote.Packages) remote.Step {
 	return remote.Step{Title: title, Run: &remote.Command{Timeout: 3 * time.Minute, Script: versionTools + wishedVersion(&p.w.Driver) + `branch=` + quote(branch) + ` version=` + quote(p.to.version) + `
 nl='
 '
-out=$(apt-get -s -q install ` + args + ` 2>&1) || {
+` + args + `
+out=$(apt-get -s -q install "$@" 2>&1) || {
 	printf '%s\n' "$out" >&2
 	exit 1
 }

@@ -21,6 +21,9 @@ type driverTarget struct {
 	names  []string // as the manager takes them, with versions
 	bare   []string // the same without
 	remove []string
+	// optional are those that are left out where the repositories turn out not
+	// to have them: a site's own may pack them otherwise.
+	optional []string
 }
 
 // describe is the target in a few words: "535.261.03 from bookworm/non-free".
@@ -125,12 +128,16 @@ func (p *driverPlan) ofSource(o driverOffer) bool {
 	if p.f.Manager != "apt" {
 		return true
 	}
-	return isNVIDIAs(o.From) == (p.w.Source == "cuda-repo")
+	return p.isNVIDIAs(o.From) == (p.w.Source == "cuda-repo")
 }
 
-// isNVIDIAs: its repositories are flat, so that an offer of theirs is named by
-// the address instead of by suite and component.
-func isNVIDIAs(from string) bool { return strings.Contains(from, "://") }
+// isNVIDIAs reports whether an offer comes from NVIDIA's repository, or from
+// the mirror of it that is wished. Like those of a site's own, it is flat: its
+// offers are named by its address instead of by suite and component.
+func (p *driverPlan) isNVIDIAs(from string) bool {
+	return strings.Contains(from, "/compute/cuda/repos/") || from == p.f.Sources.CUDA && from != "" ||
+		p.w.Repository != "" && p.w.Source == "cuda-repo" && from == shortAddress(p.w.Repository)
+}
 
 // codenames are of the releases whose os-release does not say them.
 var codenames = map[string]string{
@@ -143,7 +150,7 @@ var codenames = map[string]string{
 func (p *driverPlan) otherRelease(from string) string {
 	own := codenames[p.f.ID+" "+p.f.System.Version]
 	suite, component, ok := strings.Cut(from, "/")
-	if p.f.Manager != "apt" || own == "" || !ok || component == "" || isNVIDIAs(from) {
+	if p.f.Manager != "apt" || own == "" || !ok || component == "" || strings.Contains(from, "://") {
 		return ""
 	}
 	switch suite {
@@ -290,8 +297,11 @@ func (p *driverPlan) unresolved(rows []packaging) (t *driverTarget, why, hint st
 	if branch == 0 && len(set.key) > 1 {
 		key = set.key[1]
 	}
-	for _, name := range append(append([]string{key}, set.same...), set.loose...) {
-		t.add(p.oneOf(fill(name, branch, "")), "")
+	t.add(p.oneOf(fill(key, branch, "")), "")
+	for _, name := range append(slices.Clone(set.same), set.loose...) {
+		name = p.oneOf(fill(name, branch, ""))
+		t.add(name, "")
+		t.optional = append(t.optional, name)
 	}
 	if p.f.NVSwitches > 0 && len(row.fabric) > 0 {
 		t.add(fill(row.fabric[0], branch, ""), "")
@@ -336,9 +346,9 @@ func (p *driverPlan) name(t *driverTarget, c candidate) (why, hint string) {
 		name := p.oneOf(fill(pattern, c.branch, ""))
 		if o, ok := p.offerOf(name, c); ok {
 			t.add(name, exact(o))
-		} else {
+		} else if p.offered(name) || p.installed(name) {
 			t.add(name, "") // the pin, or what depends on it, says which
-		}
+		} // else a site's own repository has it in another package
 	}
 	for _, pattern := range set.kernel {
 		for _, k := range p.f.Kernels {

@@ -69,6 +69,17 @@ func (w driverWish) text() string {
 	return "any version"
 }
 
+// exact is the one version that the range names; empty: it names none.
+func (w driverWish) exact() string {
+	for part := range strings.SplitSeq(w.Constraint, ",") {
+		part = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(part), "="))
+		if at := versionNumber.FindStringIndex(part); at != nil && at[0] == 0 && at[1] == len(part) && strings.Contains(part, ".") {
+			return part
+		}
+	}
+	return ""
+}
+
 // reaches reports whether the range has a version in a branch from first to
 // last. A bound of the range is what decides, so those are tried, with the
 // edges of the branches.
