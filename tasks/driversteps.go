@@ -35,8 +35,11 @@ func (p *driverPlan) transaction(c *change) {
 	fetch := p.packageStep()
 	fetch.DownloadOnly, fetch.Refresh = true, true
 	c.Steps = append(c.Steps, p.install(fetch))
-	if p.f.Manager == "apt" {
+	switch {
+	case p.f.Manager == "apt":
 		c.Steps = append(c.Steps, p.wouldInstall(fetch))
+	case t.version == "":
+		c.Steps = append(c.Steps, p.newestIsWished())
 	}
 	p.fetchFormer(c)
 	p.leadUp(c)
@@ -194,6 +197,38 @@ if [ -n "$wrong" ]; then
 	exit 1
 fi
 `}}
+}
+
+// newestIsWished is for a repository that was not known when the plan was made:
+// the manager takes the newest, and that has to be in the range. Once its lists
+// are on the host, another plan can name an older one.
+func (p *driverPlan) newestIsWished() remote.Step {
+	key := p.to.bare[0]
+	list := map[string]string{
+		"dnf":    `dnf -C -q repoquery --qf '%{name}	%{epoch}:%{version}-%{release}	%{repoid}\n' `,
+		"yum":    `yum -C -q list available --showduplicates `,
+		"zypper": `zypper --no-refresh -n -q search -s -t package --match-exact `,
+	}[p.f.Manager] + quote(key)
+	return remote.Step{
+		Title: "see that the newest " + key + " is " + p.w.text(),
+		Run: &remote.Command{Timeout: 3 * time.Minute, Script: versionTools + wishedVersion(&p.w.Driver) + `out=$(` + list + ` 2>&1) || {
+	printf '%s\n' "$out" >&2
+	exit 1
+}
+newest=
+set -f
+for word in $out; do
+	word=${word#*:}
+	case $word in [1-9][0-9][0-9].[0-9]*) ;; *) continue ;; esac
+	word=${word%%[!0-9.]*}
+	if [ -z "$newest" ] || older "$newest" "$word"; then newest=$word; fi
+done
+if ! wished "$newest"; then
+	echo "the newest ` + key + ` is ${newest:-nowhere}; now that the lists are here, plan again: an older one may be in the range" >&2
+	exit 1
+fi
+`},
+	}
 }
 
 // fetchFormer keeps the packages that the way back needs: once they have been

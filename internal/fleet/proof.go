@@ -140,7 +140,7 @@ func judge(s *report.Finding, now tasks.Finding, p planned, o outcome) {
 		// All that is missing comes with what was left undone by choice: a
 		// reboot, say.
 		s.State, s.Hint = string(tasks.Pending), report.Redact(leftUndone(o.other).Error())
-	case now.State == tasks.Pending:
+	case now.State == tasks.Pending, now.State == tasks.Unmet && o.done > 0:
 		s.State = string(tasks.Failed)
 		s.Error = "every step succeeded, but the host still has: " + report.Redact(now.Have)
 		s.Hint = ""
