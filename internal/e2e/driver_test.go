@@ -117,6 +117,8 @@ func TestDriver(t *testing.T) {
 	}
 	d.apply(0)
 	h.Reboot(t)
+	// sshd is up before all services are.
+	h.SSH(t, "systemctl is-system-running --wait; systemctl --failed --no-legend; journalctl -b -u nvidia-persistenced --no-pager | tail -n 5 || true")
 	d.do(0, "check")
 }
 
