@@ -85,7 +85,7 @@ func (f *Fleet) steps(ctx context.Context, v *Visit, list []remote.Step, indepen
 		if ctx.Err() != nil {
 			out.err = notStarted{context.Cause(ctx)}
 			if i > 0 {
-				out.err = fmt.Errorf("%s: %w", s.Title, context.Cause(ctx))
+				out.err, out.shared = held{fmt.Sprintf("interrupted before the step %q; apply carries on there", s.Title)}, true
 			}
 			return out
 		}
