@@ -241,7 +241,7 @@ func gpuHost(start gpuStart) Option {
 Description=The kernel that this container pretends to have
 DefaultDependencies=no
 After=local-fs.target
-Before=ssh.service
+Before=ssh.service nvidia-persistenced.service
 [Service]
 Type=oneshot
 RemainAfterExit=yes
