@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/runai-prep/runai-prep/remote"
 )
@@ -14,7 +15,9 @@ import (
 // Looking is built-ins and reads of /proc and /sys; see driverprobe.go for the
 // few programs and when they run. nvidia-smi, which a sick GPU hangs, is asked
 // only where no file tells whether the GPUs work, under a deadline, and last.
-var Driver = Task{Name: "driver", Probe: probeDriver, Read: readDriver, Plan: planDriver}
+// Where something is to be installed the package managers are asked what they
+// have, and dnf and zypper take their time.
+var Driver = Task{Name: "driver", Probe: probeDriver, Read: readDriver, Plan: planDriver, Timeout: time.Minute}
 
 func readDriver(s remote.Section) (Facts, error) {
 	if s.Failure != "" && strings.Contains(s.Out, "\n@smi\n!began\n") && !strings.Contains(s.Out, "\n@end\n") {

@@ -32,6 +32,8 @@
 package tasks
 
 import (
+	"time"
+
 	"github.com/runai-prep/runai-prep/inventory"
 	"github.com/runai-prep/runai-prep/remote"
 )
@@ -46,6 +48,8 @@ type Task struct {
 	// Reach names the endpoints outside that are to be tried from the host,
 	// beside the probe; nil: none. The outcome is in Section.Reached.
 	Reach func(inventory.Host) []remote.Endpoint
+	// Timeout is how long the probe may take; 0: ten seconds.
+	Timeout time.Duration
 	// Read turns what the probe printed into the task's own typed facts,
 	// which encode to JSON for the command `facts`. Pure.
 	Read func(remote.Section) (Facts, error)
@@ -63,7 +67,7 @@ type Task struct {
 
 // Look is what the task wants to have looked at on a host.
 func (t Task) Look(h inventory.Host) remote.Probe {
-	p := remote.Probe{Name: t.Name, Script: t.Probe(h)}
+	p := remote.Probe{Name: t.Name, Script: t.Probe(h), Timeout: t.Timeout}
 	if t.Reach != nil {
 		p.Endpoints = t.Reach(h)
 	}
