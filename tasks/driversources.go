@@ -25,9 +25,9 @@ const (
 // is for a person to do.
 func (p *driverPlan) sourcesMissing() (why, hint string) {
 	switch {
-	case p.w.Source == "distro" && p.f.ID == "debian" && !p.f.Sources.NonFree:
-		if len(p.candidates(packagingsOf(p.f, "distro"))) > 0 {
-			return "", "" // a repository of the site's own has the driver
+	case p.w.Source == "distro" && p.f.ID == "debian" && !p.nonFree():
+		if slices.ContainsFunc(p.candidates(packagingsOf(p.f, "distro")), func(c candidate) bool { return p.w.within(c.version) }) {
+			return "", "" // a repository of the site's own has the driver, or one of another release
 		}
 		if len(p.debianSources()) == 0 && len(p.f.Offers) == 0 && len(p.f.Sources.repositories) > 0 {
 			return "", "" // whether one has it shows when the lists are fetched
@@ -46,6 +46,16 @@ func (p *driverPlan) sourcesMissing() (why, hint string) {
 		return "NVIDIA's repository is not set up", ""
 	}
 	return "", ""
+}
+
+// nonFree reports whether the component is enabled for the host's own release.
+func (p *driverPlan) nonFree() bool {
+	if len(p.f.Sources.repositories) == 0 {
+		return p.f.Sources.NonFree
+	}
+	return slices.ContainsFunc(p.f.Sources.repositories, func(r repository) bool {
+		return !r.disabled && slices.Contains(r.parts, "non-free") && (slices.Contains([]string{p.suite(), "stable", "oldstable"}, r.suite) || strings.HasPrefix(r.suite, p.suite()+"-"))
+	})
 }
 
 func (p *driverPlan) suite() string { return codenames[p.f.ID+" "+p.f.System.Version] }
