@@ -155,6 +155,7 @@ func TestJobs(t *testing.T) {
 	time.Sleep(20 * time.Second) // three keepalives: what is tested is that it is given up
 	h.Heal(t)
 	first.says("connection lost")
+	first.says("connected again")
 	waits := d.start(other, append(apply, "--lock-wait", "10m")...)
 	waits.says("waiting")
 	h.SSH(t, "touch /run/e2e-go")
