@@ -163,6 +163,7 @@ func TestDriverUnmet(t *testing.T) {
 
 // A repository that breaks in the middle leaves the host as it was.
 func TestDriverBrokenRepository(t *testing.T) {
+	RequireLong(t)
 	l := New(t)
 	l.DebianArchive(t, R535, R535sec)
 	h := l.Host(t, "gpu-01", gpuHost(gpuWithTools), Sources("debian bookworm main contrib non-free", "debian-security bookworm-security main contrib non-free"))
@@ -213,6 +214,7 @@ func TestDriverBrokenRepository(t *testing.T) {
 // A module that does not build is a failure, with the compiler's words, and no
 // driver that worked is lost to it for longer than it takes to go back.
 func TestDriverDoesNotBuild(t *testing.T) {
+	RequireLong(t)
 	l := New(t)
 	l.DebianArchive(t, R535, R550, R550nobuild)
 	h := l.Host(t, "gpu-01", append(trixie, gpuHost(gpuWithTools))...)

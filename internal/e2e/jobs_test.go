@@ -171,6 +171,7 @@ func TestJobs(t *testing.T) {
 // Another package manager at work is waited for, and named; one that was killed
 // in the middle is repaired.
 func TestPackageManagers(t *testing.T) {
+	RequireLong(t)
 	l := New(t)
 	l.DebianArchive(t, R535, R535slow, R535slow2)
 	h := l.Host(t, "gpu-01", gpuHost(gpuWithTools), Sources("debian bookworm main contrib non-free"))

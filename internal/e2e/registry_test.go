@@ -151,6 +151,7 @@ func authority(t *testing.T, name, host string) (ca string, issued tls.Certifica
 // Real runtimes pull real images from a registry that they are told of: by its
 // own name, and as a mirror of docker.io, to which there is no other way here.
 func TestRegistry(t *testing.T) {
+	RequireLong(t)
 	l := New(t)
 	const name = "registry.corp.example"
 	ca, certificate := authority(t, "Corp Registry CA", name)

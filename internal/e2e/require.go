@@ -33,6 +33,16 @@ func RequireVM(t testing.TB) {
 	unavailable(t, missingForVMs())
 }
 
+// RequireLong is [Require] for tests that take minutes each on a quiet machine:
+// they run only with RUNAI_PREP_E2E_LONG=1, as make e2e does.
+func RequireLong(t testing.TB) {
+	t.Helper()
+	Require(t)
+	if os.Getenv("RUNAI_PREP_E2E_LONG") != "1" {
+		t.Skip("e2e: set RUNAI_PREP_E2E_LONG=1 to run tests that take minutes each (make e2e does)")
+	}
+}
+
 func unavailable(t testing.TB, reason string) {
 	t.Helper()
 	switch {

@@ -171,6 +171,7 @@ var squidRequests = map[string]string{
 
 // A host becomes the proxy, follows its inventory, and ceases to be it.
 func TestSquid(t *testing.T) {
+	RequireLong(t)
 	s := newSquidSite(t)
 	allow := []string{"registry.corp.example:5000", "mirror.corp.example:80"}
 	s.wish(s.as(3128), allow...)
@@ -363,6 +364,7 @@ refresh_pattern .		0	20%	4320`
 // A squid.conf that includes nothing and lets others through, first as that of a
 // squid that is there already, then as that of a package that is yet to come.
 func TestSquidWithoutFolder(t *testing.T) {
+	RequireLong(t)
 	s := newSquidSite(t, File("/etc/os-release", "ID=ubuntu\nVERSION_ID=\"18.04\"\nNAME=Ubuntu\n", 0o644))
 	allow := []string{"registry.corp.example:5000", "mirror.corp.example:80"}
 	s.wish(s.as(8080), allow...)
