@@ -47,6 +47,7 @@ d=$1
 read -r p x </proc/self/stat
 read -r x x x x x sid ` + strings.TrimSpace(strings.Repeat("x ", 15)) + ` s x <"/proc/$p/stat"
 read -r b </proc/sys/kernel/random/boot_id
+mkdir "$d/begun" || exit 1 # it was given up
 printf '%s %s %s\n' "$p" "$s" "$b" >"$d/pid.new" && mv -f "$d/pid.new" "$d/pid" || exit 1
 runai_prep_job=$d; export runai_prep_job
 begun=$(date +%s)
@@ -109,7 +110,8 @@ fi
 setsid "$@" flock -n -o job /bin/sh "$d/wrap" "$d" "$limit" "$mercy" "$bare" </dev/null >>"$d/log" 2>&1 &
 n=0
 while [ ! -e "$d/pid" ]; do
-	if [ $n -ge 100 ]; then cat "$d/log" >&2; fail 'the job did not begin'; fi
+	# Whoever makes this folder first decides: a job that was given up never begins.
+	if [ $n -ge 100 ] && mkdir "$d/begun" 2>/dev/null; then cat "$d/log" >&2; fail 'the job did not begin'; fi
 	sleep 0.1 2>/dev/null || sleep 1
 	n=$((n+1))
 done

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -51,11 +52,13 @@ try() {
 		esac
 	elif [ "$4" != - ] && [ -z "$6" ] && has openssl && has timeout; then
 		try_tool=openssl
-		try_out=$(timeout 5 openssl s_client -connect "$2:$3" -servername "$2" -verify_hostname "$2" -verify_return_error ${5:+-proxy "$5"} </dev/null 2>&1)
+		try_name=${2#\[} try_name=${try_name%\]}
+		try_out=$(timeout 5 openssl s_client -connect "$2:$3" -servername "$try_name" -verify_hostname "$try_name" -verify_return_error ${5:+-proxy "$5"} </dev/null 2>&1)
 		try_exit=$?
 	elif [ -z "$5" ] && has bash && has timeout; then
 		try_tool=bash
-		try_out=$(timeout 5 bash -c '(: <"/dev/tcp/$1/$2")' bash "$2" "$3" 2>&1)
+		try_name=${2#\[} try_name=${try_name%\]}
+		try_out=$(timeout 5 bash -c '(: <"/dev/tcp/$1/$2")' bash "$try_name" "$3" 2>&1)
 		try_exit=$?
 	else
 		try_tool=none try_exit=127 try_out=
@@ -76,7 +79,10 @@ func (c *Conn) reachByTools(ctx context.Context, endpoints []Endpoint, found []R
 			continue
 		}
 		tried = true
-		path, proxy, config := "/", "", ""
+		path, proxy, config, host := "/", "", "", e.Host
+		if strings.Contains(host, ":") {
+			host = "[" + host + "]"
+		}
 		switch {
 		case e.Registry:
 			path = "/v2/"
@@ -89,7 +95,7 @@ func (c *Conn) reachByTools(ctx context.Context, endpoints []Endpoint, found []R
 				config = "proxy-user = \"" + curlEscaper.Replace(e.Proxy.Username+":"+e.Proxy.Password.Reveal()) + "\"\n"
 			}
 		}
-		fmt.Fprintf(&script, "{ try %d %s %d %s %s %s; } &\n", i, quoteScript(e.Host), e.Port, path, quoteScript(proxy), quoteScript(config))
+		fmt.Fprintf(&script, "{ try %d %s %d %s %s %s; } &\n", i, quoteScript(host), e.Port, path, quoteScript(proxy), quoteScript(config))
 	}
 	if !tried {
 		return
@@ -167,6 +173,11 @@ func toolSaid(e Endpoint, was Reached, tool string, exit int, words string) Reac
 			return said(Silence)
 		case exit == 56 || exit == 97:
 			return said(ByProxy)
+		case exit == 60 && len(e.Roots) > 0:
+			r.Said += "; the authorities that are wished for it are not given to curl"
+			return said(Unproved)
+		case exit == 52:
+			return said(Answer)
 		case exit != 0:
 			return said(NotTrusted)
 		case e.Registry && r.Status != 200 && r.Status != 401:
@@ -234,15 +245,15 @@ func barrierIn(words string) Barrier {
 func (c *Conn) explainSilence(ctx context.Context, found []Reached) {
 	var script strings.Builder
 	script.WriteString("has() { command -v \"$1\" >/dev/null 2>&1; }\nhas getent && has timeout || exit 0\n")
-	asked := map[string]bool{}
+	var asked []string
 	for _, r := range found {
 		if r.Barrier != Silence {
 			continue
 		}
 		host, _, _ := net.SplitHostPort(r.hop())
-		if net.ParseIP(host) == nil && !asked[host] {
-			asked[host] = true
-			fmt.Fprintf(&script, "{ timeout 1 getent ahosts %s >/dev/null; echo \"$? %s\"; } &\n", quoteScript(host), host)
+		if net.ParseIP(host) == nil && !slices.Contains(asked, host) {
+			fmt.Fprintf(&script, "{ timeout 1 getent ahosts %s >/dev/null; echo \"$? %d\"; } &\n", quoteScript(host), len(asked))
+			asked = append(asked, host)
 		}
 	}
 	if len(asked) == 0 {
@@ -262,10 +273,12 @@ func (c *Conn) explainSilence(ctx context.Context, found []Reached) {
 		return
 	}
 	for line := range strings.Lines(out) {
-		exit, name, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if exit == "0" {
+		exit, number, _ := strings.Cut(strings.TrimSpace(line), " ")
+		n, err := strconv.Atoi(number)
+		if exit == "0" || err != nil || n < 0 || n >= len(asked) {
 			continue
 		}
+		name := asked[n]
 		for i := range found {
 			if host, _, _ := net.SplitHostPort(found[i].hop()); host == name && found[i].Barrier == Silence {
 				found[i].Barrier, found[i].Proxy = NoName, found[i].Through != ""

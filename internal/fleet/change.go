@@ -9,27 +9,25 @@ import (
 	"github.com/runai-prep/runai-prep/remote"
 )
 
-// staleAfter is how old a look may be for steps to be run on the strength of
-// it. An older one is repeated, and must lead to the same steps.
-const staleAfter = time.Minute
-
 // change runs the steps of v's pending findings, in order, and looks again. All
-// the while the host is ours alone.
+// the while the host is ours alone. What the plan was made from was seen before
+// that, and somebody may have worked there since: so it is looked at once more
+// under the lock, and must lead to the same steps.
 func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 	defer v.hangUp()
 	before := v.fingerprints()
-	if v.conn == nil || time.Since(v.seen) > staleAfter {
+	if v.conn == nil {
 		if f.lookAnew(ctx, v); v.Err != nil {
 			return
 		}
 	}
-	lock, waited, err := f.lock(ctx, v, o)
+	lock, err := f.lock(ctx, v, o)
 	if errors.As(err, new(*remote.Error)) && ctx.Err() == nil {
 		v.hangUp()
 		if f.look(ctx, v); v.Err != nil {
 			return
 		}
-		lock, waited, err = f.lock(ctx, v, o)
+		lock, err = f.lock(ctx, v, o)
 	}
 	if err != nil {
 		f.notLocked(ctx, v, o, err)
@@ -40,10 +38,8 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 			f.log().Debug("the lock", "host", v.Host.Name, "error", err)
 		}
 	}()
-	if waited {
-		if f.lookAnew(ctx, v); v.Err != nil {
-			return
-		}
+	if f.lookAnew(ctx, v); v.Err != nil {
+		return
 	}
 	if !within(v.fingerprints(), before) {
 		v.refused = true
@@ -115,7 +111,8 @@ func (f *Fleet) notLocked(ctx context.Context, v *Visit, o ApplyOptions, err err
 // whose findings are independent a command that fails ends its own finding
 // alone; a file that cannot be written or a package that cannot be installed
 // ends such a task too: later findings were planned as if it were there, and
-// what the ledger does not hold would never be removed again.
+// what the ledger does not hold would never be removed again. A finding that
+// stands aside ends itself alone, whatever failed.
 func (f *Fleet) carryOut(ctx context.Context, v *Visit, plan []planned, o ApplyOptions) (results []outcome, lost error) {
 	results = make([]outcome, len(plan))
 	ended := map[string]error{} // by task
@@ -130,7 +127,7 @@ func (f *Fleet) carryOut(ctx context.Context, v *Visit, plan []planned, o ApplyO
 			results[i].err = impossible[p.task]
 			ended[p.task] = results[i].err
 		default:
-			results[i] = f.steps(ctx, v, p.Steps, f.independent(p.task), o)
+			results[i] = f.steps(ctx, v, p.Steps, f.independent(p.task) || p.Aside, o)
 			var at *remote.Error
 			if errors.As(results[i].err, &at) || ctx.Err() != nil {
 				lost = cmp.Or(results[i].err, context.Cause(ctx))
@@ -138,7 +135,7 @@ func (f *Fleet) carryOut(ctx context.Context, v *Visit, plan []planned, o ApplyO
 					lost = not.because
 				}
 			}
-			if results[i].shared {
+			if results[i].shared && !p.Aside {
 				ended[p.task] = results[i].err
 			}
 		}

@@ -213,7 +213,7 @@ func TestApplyIsBelievedOnlyWhatTheSecondLookShows(t *testing.T) {
 		"b-fixable": {files: map[string]string{"/x": "bad", "/y": "good"}},
 		"c-fails":   {files: map[string]string{"/x": "bad", "/y": "bad"}, broken: map[string]error{"/x": errors.New("read-only file system")}},
 		"d-lies":    {files: map[string]string{"/x": "bad", "/y": "good"}, ignore: map[string]bool{"/x": true}},
-		"e-dies":    {files: map[string]string{"/x": "bad", "/y": "good"}, deaf: 1},
+		"e-dies":    {files: map[string]string{"/x": "bad", "/y": "good"}, deaf: 2},
 	}
 	f, list := fleetOf(hosts, want("/x", "/y"))
 	visits := f.Look(t.Context(), list, true)

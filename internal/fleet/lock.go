@@ -91,10 +91,10 @@ func brief(title string) string {
 	return title
 }
 
-// lock makes the host ours. Waited says that somebody else was at work there
-// since the look, so that the look is no longer what the host is.
-func (f *Fleet) lock(ctx context.Context, v *Visit, o ApplyOptions) (lock io.Closer, waited bool, err error) {
+// lock makes the host ours.
+func (f *Fleet) lock(ctx context.Context, v *Visit, o ApplyOptions) (lock io.Closer, err error) {
 	f.event(v, "locking")
+	waited := false
 	waiting := func(w remote.Work) {
 		if !waited {
 			f.log().Info("waiting", "host", v.Host.Name, "for", w.String())
@@ -109,12 +109,11 @@ func (f *Fleet) lock(ctx context.Context, v *Visit, o ApplyOptions) (lock io.Clo
 			break
 		}
 		// Its controller has died since the look.
-		waited = true
 		if failed := f.follow(ctx, v, locked.Work); failed != nil {
-			return nil, waited, failed
+			return nil, failed
 		}
 	}
-	return lock, waited, err
+	return lock, err
 }
 
 // others is what a report says of the work of others on the host; empty:
