@@ -103,12 +103,18 @@ func name(s string) error {
 	return nil
 }
 
+// zoneRE is what a network interface may be called, more strictly than Linux.
+var zoneRE = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,15}$`)
+
 // address is a host name or an IP address, without a port.
 func address(s string) error {
 	if err := word(s); err != nil {
 		return err
 	}
-	if _, err := netip.ParseAddr(s); err == nil {
+	if a, err := netip.ParseAddr(s); err == nil {
+		if zone := a.Zone(); zone != "" && !zoneRE.MatchString(zone) {
+			return fmt.Errorf("%q names %q as its zone, which is no name of an interface", s, zone)
+		}
 		return nil
 	}
 	switch {
