@@ -178,6 +178,9 @@ func (p *page) item(command string, it item, g group, o TextOptions, told map[st
 	if it.State == stateFixed && !o.Verbose && len(it.Steps) > 0 {
 		p.para(span{deep + "done: ", plain}, span{safe(strings.Join(it.Steps, "; ")), faint})
 	}
+	if it.State == statePending && it.Done > 0 {
+		p.para(span{deep + "done: ", plain}, span{fmt.Sprintf("%d of the planned steps", it.Done), faint})
+	}
 	if it.State == statePending || it.State == stateFailed || o.Verbose {
 		// After apply, the plan with its diffs was seen already.
 		hide := command == "apply" && it.State != stateFailed && !o.Verbose
