@@ -55,6 +55,7 @@ unlocked() {
 }
 options="-y -q -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o APT::Cmd::Pattern-Only=true --no-install-recommends"
 [ -z "$release" ] || options="$options -t $release"
+[ -z "$preferences" ] || options="$options -o Dir::Etc::PreferencesParts=$preferences"
 [ -z "$downgrade" ] || options="$options --allow-downgrades"
 [ -z "$held" ] || options="$options --allow-change-held-packages"
 # aim sets $goals, without what is optional and nowhere to be had.

@@ -19,8 +19,8 @@ const managerMercy = 2 * time.Minute
 // option.
 var packageName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+_:~=^@/-]*$`)
 
-// packageScript is what all managers' scripts share. $names, $optional, $gone, $release
-// and $limit are given, and as "yes" or nothing $replaces, $refresh,
+// packageScript is what all managers' scripts share. $names, $optional, $gone, $release,
+// $preferences, $stream and $limit are given, and as "yes" or nothing $replaces, $refresh,
 // $downgrade, $held and $download.
 //
 // What a manager prints goes to the job's log at once, so that it can be
@@ -85,8 +85,10 @@ func (p *Packages) script() (string, error) {
 		return "", errors.New("no package is named")
 	}
 	words := slices.Concat(p.Names, p.Optional, p.Remove)
-	if p.Release != "" {
-		words = append(words, p.Release)
+	for _, w := range []string{p.Release, p.Stream, strings.TrimPrefix(p.Preferences, "/")} {
+		if w != "" {
+			words = append(words, w)
+		}
 	}
 	for _, n := range words {
 		if !packageName.MatchString(n) {
@@ -105,9 +107,13 @@ func (p *Packages) script() (string, error) {
 		return "", fmt.Errorf("package manager %q is not known", p.Manager)
 	case p.Release != "" && (p.Manager == "dnf" || p.Manager == "yum"):
 		return "", fmt.Errorf("%s knows no release to take packages from", p.Manager)
+	case p.Stream != "" && p.Manager != "dnf":
+		return "", fmt.Errorf("%s knows no streams", p.Manager)
+	case p.Preferences != "" && p.Manager != "apt":
+		return "", fmt.Errorf("%s knows no preferences", p.Manager)
 	}
-	vars := fmt.Sprintf("names='%s' optional='%s' gone='%s' release='%s' limit=%d\nreplaces=%s refresh=%s downgrade=%s held=%s download=%s\n",
-		strings.Join(p.Names, " "), strings.Join(p.Optional, " "), strings.Join(p.Remove, " "), p.Release, seconds(p.limit()),
+	vars := fmt.Sprintf("names='%s' optional='%s' gone='%s' release='%s' preferences='%s' stream='%s' limit=%d\nreplaces=%s refresh=%s downgrade=%s held=%s download=%s\n",
+		strings.Join(p.Names, " "), strings.Join(p.Optional, " "), strings.Join(p.Remove, " "), p.Release, p.Preferences, p.Stream, seconds(p.limit()),
 		flag(p.Replaces), flag(p.Refresh), flag(p.Downgrade), flag(p.Held), flag(p.DownloadOnly))
 	return vars + packageScript + own, nil
 }

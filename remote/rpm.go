@@ -67,8 +67,23 @@ proved() {
 // dnfScript lets packages go that conflict with others only where they may. It
 // asks for the best version, as EL's own configuration does and others' not:
 // without, what is installed would never become newer.
+//
+// A stream has no private place: it is switched, and switched back unless a
+// transaction has been carried out, whatever ends this script. One that is
+// enabled already has to be switched from, or the packages of both are mixed.
 const dnfScript = `
 manager=dnf options="--best --setopt=install_weak_deps=False"
+if [ -n "$stream" ]; then
+	state=/etc/dnf/modules.d/${stream%%:*}.module former=$runai_prep_job/stream stays=
+	if [ -e "$state" ]; then cp "$state" "$former" || exit 1; fi
+	back() {
+		[ -z "$stays" ] || return 0
+		if [ -e "$former" ]; then cp "$former" "$state"; else rm -f "$state"; fi
+	}
+	trap back EXIT
+	trap 'exit 143' TERM 2>/dev/null # not every shell that reads this can
+	run dnf -y -q module reset "${stream%%:*}" && run dnf -y -q module enable "$stream" || exit $s
+fi
 [ -z "$replaces" ] || options="$options --allowerasing"
 found() {
 	quietly dnf $options --allowerasing --assumeno install $names
@@ -78,6 +93,7 @@ found() {
 foresee "$@"
 run dnf -y $options "$@" || exit $s
 proved
+[ -n "$download" ] || stays=yes
 exit 0
 `
 

@@ -97,12 +97,19 @@ type Packages struct {
 	// Replaces: packages that are not named may be removed where those of
 	// Names conflict with them (a change of branch). Never a running kernel.
 	Replaces     bool
-	Release      string        // the release to take them from, as apt's -t
-	Refresh      bool          // fetch the package lists first
-	Downgrade    bool          // an older version may take a newer one's place
-	Held         bool          // packages on hold may change too
-	DownloadOnly bool          // fetch everything, change nothing
-	Timeout      time.Duration // 0: fifteen minutes
+	Release      string // the release to take them from, as apt's -t
+	Refresh      bool   // fetch the package lists first
+	Downgrade    bool   // an older version may take a newer one's place
+	Held         bool   // packages on hold may change too
+	DownloadOnly bool   // fetch everything, change nothing
+	// Preferences is a folder that apt reads in place of /etc/apt/preferences.d,
+	// this once.
+	Preferences string
+	// Stream of a module, "nvidia-driver:550-open", is what dnf takes the
+	// packages from. It becomes that of the host with the transaction: where
+	// there is none, or it failed, the host has the stream that it had.
+	Stream  string
+	Timeout time.Duration // 0: fifteen minutes
 }
 
 // A Reboot restarts the host and waits for it to be back with a new boot id.

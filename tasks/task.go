@@ -109,6 +109,10 @@ type Finding struct {
 	// was only fetched, asked or uploaded calls for no way back. The finding
 	// stays failed.
 	Back []remote.Step
+	// Aside: nothing of its task builds on it. When one of its steps fails those
+	// of later findings are carried out all the same, and nothing is gone back
+	// from.
+	Aside bool
 	// After is run when the second look has shown every finding of the task to
 	// be as wanted.
 	After []remote.Step

@@ -78,10 +78,11 @@ func wentBack(err, unseen error, have string) string {
 	return said + "; the host now has: " + have
 }
 
-// anyFailed reports whether a planned finding of the task has failed.
+// anyFailed reports whether a planned finding of the task has failed, of those
+// that do not stand aside.
 func anyFailed(found []report.Finding, plan []planned, task string) bool {
-	for _, s := range found {
-		if s.Task == task && s.State == string(tasks.Failed) && planHas(plan, key{s.Task, s.Subject}) {
+	for _, p := range plan {
+		if p.task == task && !p.Aside && state(found, p.key()).State == string(tasks.Failed) {
 			return true
 		}
 	}

@@ -205,7 +205,7 @@ func (a *aptRun) install(names []string) int {
 	}
 	a.print("Reading package lists...\nBuilding dependency tree...\nReading state information...\n")
 	target := a.set["-t"] + a.set["--target-release"]
-	a.view = m.aptView(target)
+	a.view = m.aptView(target, a.option("Dir::Etc::PreferencesParts"))
 	if target != "" && !slices.ContainsFunc(a.view.known, func(r *repository) bool { return r.suite == target || r.release["a"] == target }) {
 		return a.error("The value '%s' is invalid for APT::Default-Release as such a release is not available in the sources", target)
 	}
@@ -449,7 +449,7 @@ func (a *aptRun) fetch(changes []*pkg) int {
 
 // download puts packages into the folder where the program runs.
 func (a *aptRun) download(words []string) int {
-	view := a.machine.aptView("")
+	view := a.machine.aptView("", "")
 	for _, word := range words {
 		name, version, _ := strings.Cut(word, "=")
 		offers := view.offers(name)

@@ -11,7 +11,7 @@ func aptMark(p *process) int {
 		return p.lacks("without a command")
 	}
 	m := p.machine
-	view := m.aptView("")
+	view := m.aptView("", "")
 	var said []string
 	names := p.args[2:]
 	if p.args[1] != "showhold" && p.cred.uid != 0 {
@@ -62,7 +62,7 @@ func aptCache(p *process) int {
 	if unknown != "" || len(args) == 0 {
 		return p.lacks(orElse(unknown, "without a command"))
 	}
-	view := p.machine.aptView("")
+	view := p.machine.aptView("", "")
 	verb, names := args[0], args[1:]
 	switch verb {
 	case "pkgnames":

@@ -147,11 +147,11 @@ type pin struct {
 	priority int
 }
 
-func (m *Machine) pins() []pin {
+func (m *Machine) pins(folder string) []pin {
 	files := []string{"/etc/apt/preferences"}
-	entries, _ := m.fs.readDir(root, "/etc/apt/preferences.d")
+	entries, _ := m.fs.readDir(root, folder)
 	for _, e := range entries {
-		files = append(files, "/etc/apt/preferences.d/"+e.name)
+		files = append(files, folder+"/"+e.name)
 	}
 	var all []pin
 	for _, file := range files {
@@ -246,8 +246,11 @@ type aptView struct {
 	offered map[string][]offer
 }
 
-func (m *Machine) aptView(target string) *aptView {
-	return &aptView{m: m, target: target, known: m.known(), pins: m.pins(), offered: map[string][]offer{}}
+func (m *Machine) aptView(target, preferences string) *aptView {
+	if preferences == "" {
+		preferences = "/etc/apt/preferences.d"
+	}
+	return &aptView{m: m, target: target, known: m.known(), pins: m.pins(preferences), offered: map[string][]offer{}}
 }
 
 // offers are the versions of a package that apt knows, the newest first.
