@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -201,6 +202,30 @@ func without(list []string, x string) []string {
 		}
 	}
 	return rest
+}
+
+// What stands aside ends nothing but itself, and is no reason to take a driver
+// away that works.
+func TestAside(t *testing.T) {
+	for _, aside := range []bool{true, false} {
+		r := &replay{files: map[string]string{"packages": "470", "loaded": "470", "hold": "no"}, broken: map[string]error{"hold": errors.New("no plugin")}}
+		task := driver([]remote.Step{swap}, []remote.Step{load})
+		plan := task.Plan
+		task.Plan = func(h inventory.Host, facts tasks.Facts) []tasks.Finding {
+			hold := tasks.Finding{Subject: "hold", State: tasks.Pending, Aside: aside, Steps: []remote.Step{{Title: "hold", Run: &remote.Command{Script: "hold=yes"}}}}
+			return slices.Insert(plan(h, facts), 1, hold)
+		}
+		f, list := fleetOf(map[string]*replay{"h": r}, task)
+		visits := f.Look(t.Context(), list, true)
+		f.Apply(t.Context(), visits, ApplyOptions{})
+		want := []string{"install", "hold", "load"}
+		if !aside {
+			want = []string{"install", "hold", "install 470", "load 470"}
+		}
+		if got := visits[0].Report(); !slices.Equal(r.did, want) || got.Status != report.Failed {
+			t.Errorf("aside %v: %s, did %v", aside, got.Status, r.did)
+		}
+	}
 }
 
 // A look alone tells that a host waits for its reboot, and for nothing else.
