@@ -92,6 +92,8 @@ func (r *driverReader) read(b block) error {
 		f.NVSwitches++
 	case "secureboot":
 		f.SecureBoot = b.rest
+	case "mok":
+		f.mok = b.rest
 	case "owner":
 		f.Owner = b.rest
 	case "module":
@@ -174,7 +176,7 @@ func (r *driverReader) finish() error {
 	for i := range f.Kernels {
 		k := &f.Kernels[i]
 		if k.Next = k.Release == r.next; k.Next {
-			k.Why = r.nextWhy
+			k.Why, k.Guessed = r.nextWhy, strings.HasPrefix(r.nextWhy, "a guess")
 		}
 		if err := r.kernel(k); err != nil {
 			return err
@@ -248,6 +250,9 @@ func (r *driverReader) module(word func(int) string, holders []string) error {
 		l.Holders = append(l.Holders, h)
 	}
 	l.RefCount += max(refs, 0)
+	if word(0) == "nvidia_drm" {
+		l.Display = max(refs, 0)
+	}
 	return nil
 }
 

@@ -35,6 +35,7 @@ type packageSet struct {
 	same   []string // have the version of key; | between names of which one is there
 	loose  []string // have a version of their own
 	kernel []string // of each kernel: built modules
+	brings []string // packages with modules that a key which is a metapackage brings
 	signed bool     // the modules are signed by a key that Secure Boot has from the start
 }
 
@@ -93,8 +94,8 @@ var packagings = []packaging{
 		// NVIDIA's driver installation guide, Debian and Ubuntu: named by branch up
 		// to 580, without the branch from 590 on.
 		title: "NVIDIA's repository", source: "cuda-repo", ids: []string{"debian", "ubuntu"}, manager: []string{"apt"},
-		proprietary: packageSet{key: []string{"cuda-drivers-{B}", "cuda-drivers"}},
-		open:        packageSet{key: []string{"nvidia-open-{B}", "nvidia-open"}},
+		proprietary: packageSet{key: []string{"cuda-drivers-{B}", "cuda-drivers"}, brings: []string{"nvidia-kernel-dkms", "nvidia-dkms-{B}", "nvidia-dkms"}},
+		open:        packageSet{key: []string{"nvidia-open-{B}", "nvidia-open"}, brings: []string{"nvidia-kernel-open-dkms", "nvidia-dkms-{B}-open", "nvidia-dkms-open"}},
 		headers:     []string{"linux-headers-{K}"}, meta: "linux-headers-{F}",
 		fabric: []string{"nvidia-fabricmanager-{B}", "nvidia-fabricmanager"},
 	},
@@ -198,6 +199,7 @@ func matches(pattern, name string) (branch int, ok bool) {
 var (
 	kernelPackage = regexp.MustCompile(`^(nvidia(-tesla-\d+)?(-open)?-kernel(-open)?-dkms|nvidia-dkms(-\d+)?(-server)?(-open)?|kmod-nvidia(-latest|-open|-branch-\d+)?(-dkms)?|nvidia-open-driver-G\d+(-signed)?(-cuda)?-kmp-[a-z0-9]+|nvidia(-driver|-gfx)?-?G\d+-kmp-[a-z0-9]+)$`)
 	userPackage   = regexp.MustCompile(`^(nvidia-smi|libcuda1|nvidia-(tesla-\d+-)?smi|nvidia-utils-\d+(-server)?|libnvidia-compute(-\d+)?(-server)?|nvidia-driver(-latest-dkms|-branch-\d+)?-cuda|nvidia-compute(-utils)?-?G\d+|nvidia-headless-no-dkms-\d+(-server)?(-open)?)$`)
+	ownVersion    = regexp.MustCompile(`^(nvidia-(modprobe|persistenced|settings|xconfig|container-.*|docker.*|fs.*|gds.*|peermem.*)|libnvidia-container.*|cuda-keyring)$`)
 	prebuilt      = regexp.MustCompile(`^linux-modules-nvidia-\d+`)
 	branchNamed   = regexp.MustCompile(`(nvidia|cuda)[a-z0-9-]*-(\d{3})(-|$)`)
 )

@@ -35,6 +35,7 @@ type driverFacts struct {
 	holdersSeen     bool   // Processes were looked for: nothing holds the module otherwise, or nothing is to be done
 	dpkgInterrupted bool   // an interrupted dpkg waits to be finished
 	dkms            bool   // dkms is installed
+	mok             string // of the key that DKMS signs with: enrolled, requested; empty: neither, or not looked at
 	initramfs       string // what rebuilds it: update-initramfs, dracut, mkinitrd; empty: nothing found
 	ledger          ledger
 	files           map[string]file // of ours, and of others where they matter: modprobe.d, preferences, sources, keyrings
@@ -57,6 +58,7 @@ type driverKernel struct {
 	Running bool   `json:"running"`
 	Next    bool   `json:"next"`    // of the next boot
 	Why     string `json:"why"`     // it is that of the next boot: "the first entry of grub"
+	Guessed bool   `json:"guessed"` // that it is that of the next boot: grub's choice was not understood
 	Headers bool   `json:"headers"` // /lib/modules/RELEASE/build leads somewhere with a Makefile
 	Module  string `json:"module"`  // version of the NVIDIA module on disk for it; empty: none
 	Path    string `json:"path"`    // of that module's file
@@ -71,6 +73,7 @@ type loadedDriver struct {
 	Open     bool     `json:"open"`
 	Modules  []string `json:"modules"`  // nvidia, nvidia_uvm, nvidia_drm…
 	RefCount int      `json:"refcount"` // of all its modules, those by each other taken off: open devices, consoles, modules of others
+	Display  int      `json:"display"`  // of these, what holds nvidia_drm: a console, a display, who is logged in at one
 	Holders  []string `json:"holders"`  // modules of others that hold it: nvidia_fs, gdrdrv
 }
 
@@ -124,6 +127,7 @@ type driverSources struct {
 type driverUnit struct {
 	Name    string `json:"name"`    // nvidia-persistenced, nvidia-fabricmanager, nvidia-dcgm, dcgm-exporter, …
 	Active  bool   `json:"active"`  // it runs
+	Begins  bool   `json:"begins"`  // it is being started, perhaps again and again for it fails
 	Enabled bool   `json:"enabled"` // it will after a boot
 	Masked  bool   `json:"masked"`  // somebody has seen to it that it cannot
 	Command string `json:"command"` // what it runs: "/usr/bin/nvidia-persistenced --user nvpd --no-persistence-mode"

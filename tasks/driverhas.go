@@ -139,13 +139,23 @@ func (p *driverPlan) lacks() string {
 	return ""
 }
 
-// wrongFlavor is why the kind of module is not the wished one, or not one that
-// drives the GPUs.
+// wrongFlavor is why the modules on disk are not of the wished kind.
 func (p *driverPlan) wrongFlavor() string {
-	open, known := p.hasOpen()
+	for _, k := range p.f.Kernels {
+		if k.Module == "" {
+			continue
+		}
+		if why := p.notOfFlavor(k.Open); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// notOfFlavor is why a kind of module is not the wished one, or not one that
+// drives the GPUs; empty: it is.
+func (p *driverPlan) notOfFlavor(open bool) string {
 	switch {
-	case !known:
-		return ""
 	case open && p.need.proprietary:
 		return "its modules are the open ones, and " + p.need.closedWhy
 	case !open && p.need.open:
@@ -173,16 +183,22 @@ func (p *driverPlan) way() route {
 	switch {
 	case len(f.GPUs) == 0 && f.Loaded.Version == "" || p.no != "" && p.reason != "":
 		return stay // without a GPU it does not load
-	case f.Loaded.Version == "" && f.Nouveau.Loaded && f.Nouveau.InUse:
+	case f.Loaded.Version == "" && f.Nouveau.Loaded && f.Nouveau.InUse && !p.nouveauFirst():
 		return reboot
 	case f.Loaded.Version == "":
 		return load
-	case f.Loaded.Version == after && (p.reason == "" || p.wrongFlavor() == "") && !(p.installing() && f.Runfile != ""):
+	case f.Loaded.Version == after && p.notOfFlavor(f.Loaded.Open) == "" && !(p.installing() && f.Runfile != ""):
 		return stay
 	case p.heldBy() != "":
 		return reboot
 	}
 	return reload
+}
+
+// nouveauFirst: NVIDIA's installer does not begin while nouveau is loaded, so
+// that goes before, with a reboot of its own where it is in use.
+func (p *driverPlan) nouveauFirst() bool {
+	return p.f.Nouveau.Loaded && p.installing() && p.to.runfile
 }
 
 // heldBy is what keeps the modules from being unloaded, beside services that
@@ -196,6 +212,8 @@ func (p *driverPlan) heldBy() string {
 		return "pods, some of which a drain leaves"
 	case len(f.Loaded.Holders) > 0:
 		return "the modules " + strings.Join(f.Loaded.Holders, ", ")
+	case f.Loaded.Display > 0 && len(p.work()) == 0:
+		return "a console or a display on the GPU"
 	case f.Loaded.RefCount > 0 && len(f.Processes) == 0 && len(p.running()) == 0:
 		return "something that no process shows, as a console does"
 	}
@@ -225,10 +243,10 @@ func constraintOf(text string) version.Constraints {
 	return c
 }
 
-// keyEnrolled: a module that DKMS has built and signed is loaded, so Secure
-// Boot has the key that it signs with.
+// keyEnrolled: Secure Boot has the key that DKMS signs with, as mokutil says or
+// a module shows that it has signed and that is loaded.
 func (p *driverPlan) keyEnrolled() bool {
-	return p.f.Loaded.Version != "" && slices.ContainsFunc(p.f.Kernels, func(k driverKernel) bool {
+	return p.f.mok == "enrolled" || p.f.Loaded.Version != "" && slices.ContainsFunc(p.f.Kernels, func(k driverKernel) bool {
 		return k.Running && k.Signed && k.DKMS != "" && k.Module == p.f.Loaded.Version
 	})
 }
@@ -271,7 +289,11 @@ func (p *driverPlan) secureBootForbids() (why, hint string) {
 	if p.f.SecureBoot != "on" || p.to == nil || p.to.set(p.to.open).signed || p.keyEnrolled() || len(p.f.GPUs) == 0 {
 		return "", ""
 	}
-	return "Secure Boot does not let modules in that are built here: the key they are signed with is not enrolled", mokHint(p.f.ID)
+	why = "Secure Boot does not let modules in that are built here: the key they are signed with is not enrolled"
+	if p.f.mok == "requested" {
+		return why + " yet", "reboot, and confirm the enrolment at the console"
+	}
+	return why, mokHint(p.f.ID)
 }
 
 func mokHint(id string) string {
@@ -351,21 +373,27 @@ func (p *driverPlan) spaceLacks() (why, hint string) {
 }
 
 func (p *driverPlan) space() change {
-	if p.to == nil || len(p.f.Space) == 0 {
+	if p.to == nil {
 		return change{}
 	}
-	var want, have []string
+	var want, have, unseen []string
 	need := p.spaceNeeded()
 	for _, folder := range spaceFolders {
 		if free, looked := p.f.Space[folder]; looked && need[folder] > 0 {
 			want = append(want, fmt.Sprintf("%d MB in %s", need[folder]>>20, folder))
 			have = append(have, fmt.Sprintf("%d MB in %s", free>>20, folder))
+		} else if !looked && need[folder] > 0 && folder != "/boot" { // which not every host has
+			want = append(want, fmt.Sprintf("%d MB in %s", need[folder]>>20, folder))
+			have = append(have, "not known in "+folder)
+			unseen = append(unseen, folder)
 		}
 	}
 	c := p.finding("disk space", strings.Join(want, ", ")+" free")
 	c.Have = strings.Join(have, ", ")
 	if why, hint := p.spaceLacks(); why != "" {
 		c.unmet(hint)
+	} else if unseen != nil {
+		c.State, c.Hint = Unknown, "see what df says of "+strings.Join(unseen, " and ")
 	}
 	return c
 }

@@ -25,6 +25,7 @@ import (
 //	unit NAME STATE ENABLED [COMMAND…]
 //	process PID UID COMMAND CGROUP        has /dev/nvidia0 open
 //	secureboot on|off                     without it there is no EFI
+//	mok FILE TEXT                         a key, and what mokutil says of it
 //	runfile VERSION
 //	file PATH TEXT                        \n is a newline in it
 //	folder PATH
@@ -281,6 +282,9 @@ func (h *hostMaker) add(what string, w []string, rest string) {
 			value = "\x01"
 		}
 		h.write("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", "\x06\x00\x00\x00"+value)
+	case "mok":
+		h.write(word(0), "")
+		h.script("mokutil", fmt.Sprintf("if [ \"$*\" = '--test-key %s' ]; then echo '%s'; fi\nexit 1\n", word(0), rest))
 	case "runfile":
 		h.script("nvidia-uninstall", "exit 0\n")
 		h.write("/var/lib/nvidia/log", word(0)+"\nNVIDIA Accelerated Graphics Driver for Linux-x86_64 ("+word(0)+")\n")

@@ -52,7 +52,12 @@ func planDriver(h inventory.Host, facts Facts) []Finding {
 		return p.findings(append(found, p.owned()))
 	}
 	p.decide()
-	found = append(found, p.secureBoot(), p.space(), p.processes(), p.driver())
+	found = append(found, p.secureBoot(), p.space(), p.processes())
+	nouveau := p.nouveau()
+	if p.nouveauFirst() {
+		found, nouveau = append(found, nouveau), change{}
+	}
+	found = append(found, p.driver())
 	if p.no != "" && p.has.version == "" && f.Loaded.Version == "" {
 		return p.findings(found) // there is nothing to say of the places
 	}
@@ -60,7 +65,7 @@ func planDriver(h inventory.Host, facts Facts) []Finding {
 	for _, k := range f.Kernels {
 		found = append(found, p.module(k))
 	}
-	return p.findings(append(found, p.nouveau(), p.loaded(), p.userSpace(), p.persistenced(), p.fabricManager(), p.cuda()))
+	return p.findings(append(found, nouveau, p.loaded(), p.userSpace(), p.services(), p.persistenced(), p.fabricManager(), p.cuda()))
 }
 
 // findings leaves out what there is nothing to say about, and makes of what
@@ -103,13 +108,13 @@ func (p *driverPlan) resolve() {
 	if p.w.Source == "runfile" {
 		p.to, p.no, p.noHint = p.byRunfile()
 	} else {
-		prefer := p.has.version
-		if !p.w.within(prefer) {
-			prefer = ""
-		}
-		p.to, p.no, p.noHint = p.choose(prefer)
+		p.to, p.no, p.noHint = p.choose(p.prefer())
 	}
 	if p.no != "" || p.to == nil {
+		return
+	}
+	if held := p.heldBy(); p.to.runfile && p.f.Loaded.Version != "" && held != "" {
+		p.no, p.noHint = "NVIDIA's installer does not replace a driver that is held by "+held, "end that, or wish packages"
 		return
 	}
 	if p.no, p.noHint = p.foreignHold(); p.no != "" {
@@ -124,6 +129,59 @@ func (p *driverPlan) resolve() {
 	} else if why, _ := p.spaceLacks(); why != "" {
 		p.no, p.noHint = "there is not enough space", "see disk space"
 	}
+}
+
+// prefer is the version that the host keeps where it can: of those that its
+// packages have, the newest in the range, for an upgrade that was interrupted
+// is finished and not undone.
+func (p *driverPlan) prefer() string {
+	best := ""
+	for _, v := range []string{p.has.version, p.has.kernel, p.has.user} {
+		if v != "" && p.w.within(v) && (best == "" || compareVersions(v, best) > 0) {
+			best = v
+		}
+	}
+	return best
+}
+
+// newer are the installed packages of the driver that are newer than what is to
+// be installed.
+func (p *driverPlan) newer() []string {
+	var names []string
+	for _, i := range p.f.Packages {
+		v := driverVersion(i.Version)
+		if !driverPart(i.Name) || !isDriverVersion(v) {
+			continue
+		}
+		if p.to.version != "" && compareVersions(v, p.to.version) > 0 || p.to.version == "" && p.to.branch != 0 && branchOf(v) > p.to.branch {
+			names = append(names, i.Name)
+		}
+	}
+	return names
+}
+
+// driverPart reports whether a package is one of those that all have the
+// driver's version.
+func driverPart(name string) bool {
+	switch {
+	case ownVersion.MatchString(name):
+		return false
+	case strings.HasPrefix(name, "linux-"): // the kernel's
+		return false
+	}
+	return strings.Contains(name, "nvidia") || strings.HasPrefix(name, "libcuda") || strings.HasPrefix(name, "cuda-drivers") || strings.HasPrefix(name, "libnv")
+}
+
+// downgrades reports whether an older driver takes a newer one's place.
+func (p *driverPlan) downgrades() bool {
+	was := p.has.version
+	if was == "" {
+		return false
+	}
+	if p.to.version == "" {
+		return p.to.branch != 0 && branchOf(was) > p.to.branch
+	}
+	return compareVersions(was, p.to.version) > 0
 }
 
 // installing reports whether the transaction is going to be carried out.
@@ -254,6 +312,9 @@ func (p *driverPlan) driver() change {
 		if p.to.open {
 			c.Want += ", open modules"
 		}
+		if p.downgrades() {
+			c.Want += ", a downgrade"
+		}
 		c.Want += ")"
 	}
 	switch {
@@ -316,7 +377,7 @@ func (p *driverPlan) packages() change {
 	if p.w.Source == "runfile" {
 		return change{}
 	}
-	c.Have = p.has.list()
+	c.Have, c.Aside = p.has.list(), !p.f.dpkgInterrupted
 	hold := p.w.Hold && !p.w.verify
 	if hold {
 		c.Want += ", held"
@@ -332,14 +393,22 @@ func (p *driverPlan) packages() change {
 		c.Have += "; dpkg was interrupted"
 		c.Steps = []remote.Step{configureAll()}
 	}
-	p.hold(&c, hold)
+	if !p.w.verify { // whether it is held is the business of whoever installs it
+		p.keepPinned(&c)
+		p.hold(&c, hold)
+	}
 	return c
 }
 
 // module is that of one kernel on disk.
 func (p *driverPlan) module(k driverKernel) change {
 	c := p.finding("nvidia module for "+k.Release, p.wantText())
+	if k.Module != "" && p.notOfFlavor(k.Open) != "" {
+		c.Want += " (" + flavorName(!k.Open) + ")"
+	}
 	switch {
+	case k.Guessed:
+		c.Want += ", for what may be the kernel of the next boot: " + k.Why
 	case k.Running && k.Next:
 	case k.Running:
 		c.Want += ", for the running kernel"
@@ -349,6 +418,8 @@ func (p *driverPlan) module(k driverKernel) change {
 	c.Have = k.describe()
 	right := k.Module != "" && k.Module == p.want() && p.reason == "" && !strings.HasSuffix(k.DKMS, " failed")
 	switch {
+	case right && k.Guessed:
+		c.State, c.Hint = Unknown, "whether the kernel of the next boot has a module is not known: name it in GRUB_DEFAULT, or with grub-set-default"
 	case right:
 	case p.no != "":
 		c.unmet("see nvidia driver")
@@ -400,6 +471,9 @@ func (p *driverPlan) loaded() change {
 		if p.f.Nouveau.Loaded {
 			c.Have = "none, nouveau is"
 		}
+	} else if p.notOfFlavor(p.f.Loaded.Open) != "" {
+		c.Have += " (" + flavorName(p.f.Loaded.Open) + ")"
+		c.Want += " (" + flavorName(!p.f.Loaded.Open) + ")"
 	}
 	switch {
 	case p.route == stay && p.no == "" && p.reason == "":
@@ -430,6 +504,10 @@ func (p *driverPlan) brokenGPUs(c *change) {
 		}
 	}
 	switch {
+	case s == nil && len(down) > 0:
+		c.State = Unknown
+		c.Have += "; whether the driver works with " + strings.Join(down, ", ") + " is not known, for nothing has used it yet and nvidia-smi was not found"
+		c.Hint = "see what nvidia-smi says"
 	case s == nil:
 	case s.Exit == 137 || s.Exit == 124:
 		c.Have += ", and nvidia-smi does not answer"
@@ -437,7 +515,14 @@ func (p *driverPlan) brokenGPUs(c *change) {
 	case s.Exit != 0:
 		c.Have += fmt.Sprintf(", and nvidia-smi fails (exit status %d): %s", s.Exit, s.Said)
 		c.unmet("see what dmesg says of NVRM")
-	case s.GPUs > 0 && s.GPUs < len(p.f.GPUs)-excluded(p.f.GPUs):
+	case s.GPUs == 0 && len(down) > 0:
+		c.State = Unknown
+		c.Have += "; whether the driver works with " + strings.Join(down, ", ") + " is not known, for nvidia-smi names no GPU"
+		if s.Said != "" {
+			c.Have += ": " + s.Said
+		}
+		c.Hint = "see what nvidia-smi -L says"
+	case s.GPUs < len(p.f.GPUs)-excluded(p.f.GPUs):
 		c.Have += fmt.Sprintf(", and nvidia-smi sees %d of %d GPUs", s.GPUs, len(p.f.GPUs))
 		if len(down) > 0 {
 			c.Have += "; not " + strings.Join(down, ", ")
@@ -463,7 +548,7 @@ func (p *driverPlan) userSpace() change {
 		c.Have = "none"
 	}
 	switch {
-	case p.f.UserSpace != "" && p.f.UserSpace == p.want() && p.reason == "":
+	case p.f.UserSpace != "" && p.f.UserSpace == p.want() && (p.reason == "" || p.reason == p.wrongFlavor()):
 	case p.no != "" && p.reason != "":
 		c.unmet("see nvidia driver")
 	case p.w.verify:
@@ -480,6 +565,7 @@ func (p *driverPlan) cuda() change {
 		return change{}
 	}
 	c := p.finding("cuda", p.w.MinCUDA+" supported by the driver")
+	c.Aside = true
 	has := ""
 	if p.f.SMI != nil {
 		has = p.f.SMI.CUDA

@@ -134,6 +134,24 @@ var situations = []situation{
 	{"debian-12/old, busy, drained", []part{debian12, has535, ourHold, wish(">= 535.288, < 536"), pods, func(_ *driverFacts, d *inventory.Driver) { d.Busy = "drain" }}},
 	{"debian-12/mismatched", []part{debian12, has535, mismatched}},
 	{"debian-12/mismatched, something holds it", []part{debian12, has535, mismatched, func(f *driverFacts, _ *inventory.Driver) { f.Loaded.Holders = []string{"nvidia_fs"} }}},
+	{"debian-12/old, something holds it", []part{debian12, has535, ourHold, wish(">= 535.288, < 536"), func(f *driverFacts, _ *inventory.Driver) { f.Loaded.Holders = []string{"nvidia_fs"} }}},
+	{"debian-12/wished, an apply was cut off after it was unloaded", []part{debian12, has535, ourHold, func(f *driverFacts, _ *inventory.Driver) {
+		f.Loaded, f.Processes = loadedDriver{}, nil
+		for i := range f.Units {
+			f.Units[i].Active = false
+		}
+		f.Units = append(f.Units, driverUnit{Name: "nvidia-gridd"}, driverUnit{Name: "dcgm-exporter", Enabled: true})
+		f.ledger.entries = append(f.ledger.entries, stoppedEntry("nvidia-persistenced"), stoppedEntry("nvidia-dcgm"))
+	}}},
+	{"debian-12/wished, a service did not start again", []part{debian12, has535, ourHold, func(f *driverFacts, _ *inventory.Driver) {
+		f.Units[1].Active = false
+		f.ledger.entries = append(f.ledger.entries, stoppedEntry("nvidia-persistenced"), stoppedEntry("nvidia-dcgm"))
+	}}},
+	{"debian-12/wished, apt is still told of the former", []part{debian12, has535, ourHold, func(f *driverFacts, _ *inventory.Driver) {
+		was := pinContent("525.147.05")
+		f.files[pinPath] = file{Path: pinPath, Presence: Present, content: was}
+		f.ledger.entries = append(f.ledger.entries, fileEntry(pinPath, was))
+	}}},
 	{"debian-12/no module was built", []part{debian12, has535, func(f *driverFacts, _ *inventory.Driver) {
 		f.Kernels[0].Module, f.Kernels[0].DKMS, f.Kernels[0].Headers, f.Loaded = "", "535.261.03 added", false, loadedDriver{}
 	}}},
@@ -158,6 +176,38 @@ var situations = []situation{
 	{"debian-12/sudo off", []part{debian12, func(f *driverFacts, _ *inventory.Driver) { f.rootless = true }}},
 	{"debian-12/cuda-repo, not set up", []part{debian12, cudaRepo, wish(">= 550, < 551")}},
 	{"debian-12/NVSwitch, and Debian has no fabric manager", []part{debian12, func(f *driverFacts, _ *inventory.Driver) { f.NVSwitches = 4 }}},
+	{"debian-12/cuda-repo, an upgrade", []part{debian12, cudaDebian, cudaRepo, wish(">= 550.100, < 551")}},
+	{"debian-12/cuda-repo, to the open modules", []part{debian12, cudaDebian, cudaRepo, wish(">= 550.100, < 551"), flavor("open")}},
+	{"debian-12/the kernel package is newer than the libraries", []part{debian12, has535, ourHold, func(f *driverFacts, _ *inventory.Driver) {
+		f.Packages[0].Version = "535.309.01-0+deb12u1"
+	}}},
+	{"debian-12/newer than wished", []part{debian12, has535, mismatched, ourHold, wish(">= 535.104, < 535.300")}},
+	{"debian-12/proprietary, open wished", []part{debian12, has535, ourHold, flavor("open")}},
+	{"debian-12/open on disk, proprietary loaded, open wished", []part{debian12, has535, ourHold, flavor("open"), func(f *driverFacts, _ *inventory.Driver) {
+		f.Kernels[0].Open, f.Packages[0].Name = true, "nvidia-open-kernel-dkms"
+	}}},
+	{"debian-12/none, Secure Boot, the key is enrolled", []part{debian12, secureBoot, func(f *driverFacts, _ *inventory.Driver) { f.mok = "enrolled" }}},
+	{"debian-12/none, Secure Boot, the key is to be confirmed", []part{debian12, secureBoot, func(f *driverFacts, _ *inventory.Driver) { f.mok = "requested" }}},
+	{"debian-12/old, a console is on the GPU", []part{debian12, has535, ourHold, wish(">= 535.288, < 536"), func(f *driverFacts, _ *inventory.Driver) {
+		f.Loaded.Modules = append(f.Loaded.Modules, "nvidia_drm", "nvidia_modeset")
+		f.Loaded.RefCount, f.Loaded.Display = 4, 1
+	}}},
+	{"debian-12/runfile wished, nouveau holds the console", []part{debian12, runfile("535.261.03"), nouveau(true)}},
+	{"debian-12/runfile wished, nouveau idle", []part{debian12, runfile("535.261.03"), nouveau(false)}},
+	{"debian-12/runfile, another wished, something holds the driver", []part{debian12, has535, byRunfile, runfile("535.288.01"), wish(">= 535.288, < 536"), func(f *driverFacts, _ *inventory.Driver) {
+		f.Loaded.Holders = []string{"nvidia_fs"}
+	}}},
+	{"debian-12/nvidia-smi names no GPU", []part{debian12, has535, ourHold, func(f *driverFacts, _ *inventory.Driver) {
+		f.GPUs[0].Up, f.GPUs[1].Up = false, false
+		f.SMI = &smiFacts{Said: "No devices were found"}
+	}}},
+	{"debian-12/persistenced fails again and again", []part{debian12, has535, ourHold, func(f *driverFacts, _ *inventory.Driver) {
+		f.Units[0].Active, f.Units[0].Begins = false, true
+	}}},
+	{"debian-12/none, room not known", []part{debian12, func(f *driverFacts, _ *inventory.Driver) { f.Space = map[string]int64{} }}},
+	{"debian-12/wished, grub's choice not understood", []part{debian12, has535, ourHold, func(f *driverFacts, _ *inventory.Driver) {
+		f.Kernels[0].Guessed, f.Kernels[0].Why = true, "a guess, for grub's entry 1>2 names none"
+	}}},
 	{"debian-12/nvidia-smi hangs", []part{debian12, has535, func(f *driverFacts, _ *inventory.Driver) { f.SMI = &smiFacts{Exit: 137, Said: "no answer within 5s"} }}},
 
 	{"ubuntu-22.04/none, signed modules", []part{ubuntu, secureBoot}},
@@ -177,9 +227,21 @@ var situations = []situation{
 		f.Units = append(f.Units, driverUnit{Name: "nvidia-fabricmanager", Enabled: true})
 		offer(f, "cuda-rhel9-x86_64", "535.183.01-1", "nvidia-fabric-manager")
 	}}},
+	{"rocky-9/NVSwitch, a running fabric manager is another version", []part{rocky9, cudaRepo, rockyCUDA, rocky535, fabricManager("535.161.08-1", true), busy}},
+	{"rocky-9/NVSwitch, a running fabric manager is not enabled", []part{rocky9, cudaRepo, rockyCUDA, rocky535, fabricManager("535.183.01-1", false), busy}},
 	{"rocky-10/key not known", []part{rocky9, cudaRepo, func(f *driverFacts, _ *inventory.Driver) { f.ID, f.System.Version = "rocky", "10.0" }}},
 	{"centos-7/none", []part{centos7, cudaRepo}},
 	{"sles-15/none, Secure Boot", []part{sles15, secureBoot, wish(">= 580, < 581")}},
+}
+
+// fabricManager runs.
+func fabricManager(v string, enabled bool) part {
+	return func(f *driverFacts, _ *inventory.Driver) {
+		f.NVSwitches = 4
+		f.Packages = append(f.Packages, driverPackage{Name: "nvidia-fabric-manager", Version: v})
+		f.Units = append(f.Units, driverUnit{Name: fabricManagerUnit, Active: true, Enabled: enabled})
+		offer(f, "cuda-rhel9-x86_64", "535.183.01-1", "nvidia-fabric-manager")
+	}
 }
 
 func wish(constraint string) part {
@@ -235,6 +297,18 @@ func debian12(f *driverFacts, _ *inventory.Driver) {
 	offer(f, "bookworm/non-free", "535.261.03-1", "nvidia-kernel-dkms", "nvidia-smi", "libcuda1")
 	offer(f, "bookworm/contrib", "535.261.03-1", "nvidia-open-kernel-dkms")
 	f.Offers = append(f.Offers, driverOffer{Name: "nvidia-persistenced", Version: "535.171.04-1~deb12u1", From: "bookworm/contrib", Best: true})
+	offer(f, "bookworm-security/main", "6.1.192-2", "linux-headers-cloud-amd64", "linux-headers-6.1.0-56-cloud-amd64")
+}
+
+// cudaDebian has a driver of NVIDIA's repository, which a metapackage brings.
+func cudaDebian(f *driverFacts, _ *inventory.Driver) {
+	working(f, "550.54.15")
+	for _, n := range []string{"cuda-drivers-550", "nvidia-driver", "nvidia-kernel-dkms", "nvidia-smi", "libcuda1"} {
+		f.Packages = append(f.Packages, driverPackage{Name: n, Version: "550.54.15-1"})
+	}
+	f.Offers = nil
+	f.Sources.CUDA = cudaHome + "debian12/x86_64"
+	offer(f, f.Sources.CUDA, "550.163.01-1", "cuda-drivers-550", "nvidia-open-550", "nvidia-driver", "nvidia-kernel-dkms", "nvidia-kernel-open-dkms", "nvidia-smi", "libcuda1")
 	offer(f, "bookworm-security/main", "6.1.192-2", "linux-headers-cloud-amd64", "linux-headers-6.1.0-56-cloud-amd64")
 }
 

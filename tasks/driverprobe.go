@@ -19,6 +19,7 @@ import (
 //	doubt      timeout nvidia-smi                    the module is loaded, and not every GPU has come up
 //	           grep                                  no file with a telling name says that nouveau is kept out
 //	unsettled  timeout stat -f                       room in /usr, /boot, /var
+//	           mokutil --test-key                    with Secure Boot, where DKMS has a key
 //	           ls, grep                              who has /dev/nvidia* open, where something has
 //	           apt-cache, grep; timeout with dnf, yum or zypper
 //	                                                 what the repositories have
@@ -212,12 +213,13 @@ for at in /sys/bus/pci/devices/*; do
 	if [ -n "$up" ]; then echo '!up'; else down=$((down + 1)); fi
 done
 # An efivar is four bytes of attributes and then its value: 1 is on.
+secure_on=
 if [ -d /sys/firmware/efi ]; then
 	secure=/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c
 	if [ -r "$secure" ]; then
 		line=
 		IFS= read -r line <"$secure"
-		case $line in *` + "\x01" + `*) echo '@secureboot on' ;; *) echo '@secureboot off' ;; esac
+		case $line in *` + "\x01" + `*) secure_on=yes && echo '@secureboot on' ;; *) echo '@secureboot off' ;; esac
 	else
 		echo '@secureboot'
 	fi
@@ -231,6 +233,13 @@ elif [ -e /etc/dgx-release ]; then
 	owner=dgx-os
 elif [ -e /run/ostree-booted ]; then
 	owner=ostree
+fi
+# Its pod is on the node also while it builds a driver, or fails to: then the
+# files above are not there.
+if [ -z "$owner" ] && [ ! -e /run/nvidia/validations/host-driver-ready ]; then
+	for at in /var/log/pods/*_nvidia-driver-daemonset-* /var/log/pods/*_nvidia-gpu-driver-* /var/log/pods/*_nvidia-vgpu-*driver-*; do
+		if [ -d "/var/lib/kubelet/pods/${at##*_}" ]; then owner=gpu-operator; fi
+	done
 fi
 printf '@owner %s\n' "$owner"
 `
@@ -394,8 +403,8 @@ const probeSettled = `settled() {
 	[ "$built" != ' ' ] || return 1
 	if [ "$gpus" != 0 ] && [ "$loaded" != "$user" ]; then return 1; fi
 	case $flavor in
-	open) [ -n "$built_open" ] || return 1 ;;
-	proprietary) [ -z "$built_open" ] || return 1 ;;
+	open) [ -n "$built_open" ] && { [ -z "$loaded" ] || [ -n "$open" ]; } || return 1 ;;
+	proprietary) [ -z "$built_open$open" ] || return 1 ;;
 	esac
 	if [ "$source" = runfile ] && [ -z "$runfile" ]; then return 1; fi
 	if [ "$source" != runfile ] && [ -n "$runfile" ]; then return 1; fi

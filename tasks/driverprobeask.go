@@ -116,6 +116,20 @@ offers() {
 if [ "$ask" = yes ]; then
 	ran space timeout -s KILL 3 stat -f -c '%f %S %n' /usr /boot /var
 	if [ "$refs" -gt 0 ]; then holders; fi
+	if [ -n "$secure_on" ] && command -v mokutil >/dev/null; then
+		grub_value mok_certificate /etc/dkms/framework.conf /etc/dkms/framework.conf.d/*.conf
+		if [ -z "$value" ]; then
+			value=/var/lib/dkms/mok.pub
+			if [ "$os" = ubuntu ]; then value=/var/lib/shim-signed/mok/MOK.der; fi
+		fi
+		if [ -r "$value" ]; then
+			case $(mokutil --test-key "$value" 2>&1) in
+			*' is already enrolled'* | *' is already in db'*) echo '@mok enrolled' ;;
+			*' is already in the enrollment request'*) echo '@mok requested' ;;
+			*) echo '@mok' ;;
+			esac
+		fi
+	fi
 	echo @asked
 	offers
 fi

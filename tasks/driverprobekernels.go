@@ -43,7 +43,7 @@ if [ -d /boot/grub ] || [ -d /boot/grub2 ]; then
 	grub_value next_entry /boot/grub/grubenv /boot/grub2/grubenv
 	entry=${value:-$entry}
 	case $entry in
-	'' | 0) next=$newest why='the first entry of grub' ;;
+	'' | 0 | gnulinux-simple-*) next=$newest why='the first entry of grub' ;;
 	*)
 		for try in $kernels; do
 			case $entry in *"$try"*) if [ "${#try}" -gt "${#next}" ]; then next=$try why="the entry that grub has chosen"; fi ;; esac
@@ -57,6 +57,8 @@ else
 fi
 if [ -z "$next" ]; then
 	next=$newest why='the newest that is installed'
+	# Where there is but one, grub has no choice.
+	if [ -n "$entry" ] && [ "$kernels" != " $newest " ]; then why="a guess, for grub's entry $entry names none"; fi
 	if [ -z "$next" ]; then next=$running why='no other is installed'; fi
 fi
 printf '@next %s %s\n' "$next" "$why"

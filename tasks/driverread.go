@@ -120,7 +120,7 @@ func (r *driverReader) units(b block) error {
 		case "LoadState":
 			load = value
 		case "ActiveState":
-			u.Active = value == "active" || value == "activating" || value == "reloading"
+			u.Active, u.Begins = value == "active" || value == "reloading", value == "activating"
 		case "UnitFileState":
 			u.Enabled = value == "enabled" || value == "enabled-runtime" || value == "static" || value == "generated" || value == "alias"
 		case "ExecStart":

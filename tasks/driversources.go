@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -143,33 +144,101 @@ mkdir -p /etc/apt/keyrings
 		if p.f.Manager == "zypper" {
 			path = cudaZypPath
 		}
-		c.Steps = append(c.Steps, remote.Step{Title: "fetch and verify " + address + "/" + key, Run: &remote.Command{Timeout: 2 * time.Minute, Script: `umask 022
-new=` + cudaRPMPath + `.new
-mkdir -p /etc/pki/rpm-gpg
-if command -v curl >/dev/null; then curl -fsSL -o "$new" ` + quote(address+"/"+key) + `; else wget -q -O "$new" ` + quote(address+"/"+key) + `; fi || exit 1
-case $(gpg --with-colons --with-fingerprint "$new" 2>/dev/null) in
-*:` + fingerprint + `:*) ;;
-*)
-	echo "the key that was fetched is not ` + fingerprint + `" >&2
-	rm -f "$new"
-	exit 1
-	;;
-esac
-mv "$new" ` + cudaRPMPath + ` && rpm --import ` + cudaRPMPath}})
+		c.Steps = append(c.Steps, remote.Step{
+			Title: "fetch and verify " + address + "/" + key,
+			Run:   &remote.Command{Timeout: 2 * time.Minute, Script: rpmKeyScript(address+"/"+key, fingerprint)},
+		})
 		p.write(c, path, fmt.Sprintf("# Written by runai-prep.\n[runai-prep-cuda]\nname=NVIDIA's repository\nbaseurl=%s\nenabled=1\ngpgcheck=1\ngpgkey=file://%s\n", address, cudaRPMPath))
 	}
 }
 
-// pin makes apt take one version of all the driver's packages: what is named
-// with a version brings its dependencies in the newest, and fails by that.
-func (p *driverPlan) pin(c *change) {
-	if p.f.Manager != "apt" {
+// aptAlonePath is where apt's preferences are for our transactions alone.
+const aptAlonePath = "/var/lib/runai-prep/apt/preferences.d"
+
+// aptAlone makes apt take one version of all the driver's packages: what is
+// named with a version brings its dependencies in the newest, and fails by
+// that. It is told so in a place where nobody else's upgrade looks, for what is
+// only going to be installed must not be what the next one installs.
+func aptAlone(pin string) remote.Step {
+	title, script := "tell apt, for this alone, of no version", ""
+	if pin != "" {
+		title = "tell apt, for this alone, of " + strings.TrimSuffix(pin, ".")
+		script = "printf %s " + quote(pinContent(pin)) + ` >"$at/` + path.Base(pinPath) + `"` + "\n"
+	}
+	return remote.Step{Title: title, Run: &remote.Command{Script: `umask 022
+at=` + aptAlonePath + `
+rm -rf "$at" && mkdir -p "$at" || exit 1
+for file in /etc/apt/preferences.d/*; do
+	if [ ! -f "$file" ] || [ "$file" = ` + pinPath + ` ]; then continue; fi
+	cp "$file" "$at/" || exit 1
+done
+` + script}}
+}
+
+// rpmKeyScript fetches a key and has rpm trust it: that one alone, whatever
+// else the file holds that was fetched, for rpm would take all of it, for all
+// repositories. The proxy is that of the host's environment, which neither a
+// login's nor sudo's need be.
+func rpmKeyScript(address, fingerprint string) string {
+	return `umask 022
+key=` + cudaRPMPath + ` work=$(mktemp -d) || exit 1
+mkdir -p "${key%/*}"
+ends() {
+	if [ -n "$2" ]; then echo "$2" >&2; fi
+	rm -rf "$work"
+	exit "$1"
+}
+if [ -r /etc/environment ]; then
+	while IFS= read -r line || [ -n "$line" ]; do
+		line=${line#export }
+		value=${line#*=}
+		value=${value#[\"\']}
+		value=${value%[\"\']}
+		case $line in
+		http_proxy=* | https_proxy=* | no_proxy=*) export "${line%%=*}=$value" ;;
+		esac
+	done </etc/environment
+fi
+if command -v curl >/dev/null; then
+	curl -fsSL -o "$work/new" ` + quote(address) + `
+else
+	wget -q -O "$work/new" ` + quote(address) + `
+fi || ends 1 "it could not be fetched"
+mkdir -m 700 "$work/gpg"
+gpg --homedir "$work/gpg" --batch --quiet --import "$work/new" 2>"$work/said"
+gpg --homedir "$work/gpg" --batch --quiet --armor --export ` + fingerprint + ` >"$work/key" 2>>"$work/said"
+[ -s "$work/key" ] || ends 1 "the key that was fetched is not ` + fingerprint + `: $(cat "$work/said")"
+cp "$work/key" "$key" && chmod 644 "$key" && rpm --import "$key" || ends 1
+ends 0
+`
+}
+
+// keepPinned tells everybody's apt of the version that there is now, so that no
+// upgrade mixes it with another.
+func (p *driverPlan) keepPinned(c *change) {
+	if p.f.Manager != "apt" || p.w.verify {
 		return
 	}
+	was := p.f.files[pinPath]
+	steps := len(c.Steps)
 	switch {
-	case p.to.pin(p.w) != "":
+	case p.installing() && p.to.pin(p.w) != "":
 		p.write(c, pinPath, pinContent(p.to.pin(p.w)))
+	case !p.installing() && p.reason == "" && was.Presence == Present && p.f.ledger.has(fileEntry(pinPath, was.content)) && !pins(was.content, p.has.version):
+		c.State = Pending
+		c.Have += "; apt is told to take another version"
+		p.write(c, pinPath, pinContent(p.has.version))
 	}
+	if len(c.Steps) > steps {
+		c.Hint = ""
+	}
+}
+
+// pins reports whether preferences of ours let a version in.
+func pins(content, v string) bool {
+	_, pinned, ok := strings.Cut(content, "\nPin: version ")
+	pinned, _, _ = strings.Cut(pinned, "*")
+	return ok && strings.HasPrefix(v, pinned)
 }
 
 // pin is how the version begins that apt is to take; empty: any may be.
@@ -188,10 +257,4 @@ func (t *driverTarget) pin(w driverWish) string {
 func pinContent(v string) string {
 	return "# Written by runai-prep: one version of the driver, so that all its packages agree.\n" +
 		"Package: *nvidia* libcuda* libnv* cuda-drivers*\nPin: version " + v + "*\nPin-Priority: 1001\n"
-}
-
-// pinned is what the file of preferences will hold when the way back begins.
-func (p *driverPlan) pinned() *string {
-	content := pinContent(p.to.pin(p.w))
-	return &content
 }

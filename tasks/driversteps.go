@@ -22,15 +22,15 @@ func (p *driverPlan) transaction(c *change) {
 	t := p.to
 	if t.runfile {
 		p.runfileSteps(c)
+		c.Back = p.asItWas()
 		return
 	}
 	p.sourceSteps(c)
-	p.pin(c)
 	if names, optional := p.headersWanted(); len(names) > 0 {
 		c.Steps = append(c.Steps, p.install(remote.Packages{Names: names, Optional: optional, Refresh: true}))
 	}
-	if t.module != "" && p.enabledStream() != t.module {
-		c.Steps = append(c.Steps, p.switchStream())
+	if p.f.Manager == "apt" {
+		c.Steps = append(c.Steps, aptAlone(t.pin(p.w)))
 	}
 	fetch := p.packageStep()
 	fetch.DownloadOnly, fetch.Refresh = true, true
@@ -58,19 +58,28 @@ func (p *driverPlan) transaction(c *change) {
 		put.Disrupts = "GPU programs that start before the reboot fail: the module that is loaded is still the old one"
 	}
 	c.Steps = append(c.Steps, put)
-	c.Back = p.goingBack()
+	if c.Back = p.goingBack(); c.Back == nil {
+		c.Back = p.asItWas()
+	}
 }
 
 // packageStep is the transaction itself.
 func (p *driverPlan) packageStep() remote.Packages {
 	t := p.to
-	return remote.Packages{
+	packages := remote.Packages{
 		Names: t.names, Optional: t.optional, Remove: t.remove, Release: t.release,
 		Replaces:  len(t.remove) > 0 || p.has.version != "" && branchOf(p.has.version) != t.branch,
-		Downgrade: t.version != "" && p.has.version != "" && compareVersions(t.version, p.has.version) < 0,
+		Downgrade: p.downgrades() || len(p.newer()) > 0,
 		Held:      slices.ContainsFunc(p.f.Packages, func(i driverPackage) bool { return i.Held && p.f.ours(i.Name) }),
 		Timeout:   installLimit,
 	}
+	if p.f.Manager == "apt" {
+		packages.Preferences = aptAlonePath
+	}
+	if t.module != "" && p.enabledStream() != t.module {
+		packages.Stream = streamOf(t.module)
+	}
+	return packages
 }
 
 // install is a step for the host's manager, its title the command in short.
@@ -82,6 +91,9 @@ func (p *driverPlan) install(packages remote.Packages) remote.Step {
 	}
 	if packages.Release != "" {
 		command += " -t " + packages.Release
+	}
+	if packages.Stream != "" {
+		command = "dnf module enable " + packages.Stream + ", " + command
 	}
 	names := packages.Names
 	if most := 4; len(names) > most {
@@ -125,25 +137,14 @@ func (p *driverPlan) headersWanted() (names, optional []string) {
 	return names, optional
 }
 
-// switchStream makes dnf take the branch's packages. A stream that is enabled
-// already has to be switched from, or its packages and the new ones are mixed.
-func (p *driverPlan) switchStream() remote.Step {
-	stream := "nvidia-driver:" + p.to.module
-	return remote.Step{
-		Title: "dnf module enable " + stream,
-		Run: &remote.Command{
-			Script:   "dnf -y -q module reset nvidia-driver && dnf -y -q module enable " + quote(stream),
-			Timeout:  10 * time.Minute,
-			Detached: true,
-		},
-	}
-}
+// streamOf is a stream of NVIDIA's repository as dnf names it.
+func streamOf(name string) string { return "nvidia-driver:" + name }
 
 // wouldInstall asks apt what it would do, and refuses drivers of two branches:
 // Ubuntu turns packages of a branch that it has given up into ones that bring
 // the next, and a preference of somebody else's can undo ours.
 func (p *driverPlan) wouldInstall(packages remote.Packages) remote.Step {
-	args := "set -- --no-install-recommends --allow-downgrades --allow-change-held-packages"
+	args := "set -- --no-install-recommends --allow-downgrades --allow-change-held-packages -o Dir::Etc::PreferencesParts=" + aptAlonePath
 	if packages.Release != "" {
 		args += " -t " + quote(packages.Release)
 	}
@@ -203,9 +204,16 @@ fi
 // the manager takes the newest, and that has to be in the range. Once its lists
 // are on the host, another plan can name an older one.
 func (p *driverPlan) newestIsWished() remote.Step {
-	key := p.to.bare[0]
+	key, among := p.to.bare[0], "[1-9][0-9][0-9]"
+	dnf := "dnf -C -q repoquery "
+	if p.to.module != "" { // which is not enabled yet
+		dnf += "--disable-modular-filtering "
+		if p.to.branch != 0 {
+			among = fmt.Sprint(p.to.branch)
+		}
+	}
 	list := map[string]string{
-		"dnf":    `dnf -C -q repoquery --qf '%{name}	%{epoch}:%{version}-%{release}	%{repoid}\n' `,
+		"dnf":    dnf + `--qf '%{name}	%{epoch}:%{version}-%{release}	%{repoid}\n' `,
 		"yum":    `yum -C -q list available --showduplicates `,
 		"zypper": `zypper --no-refresh -n -q search -s -t package --match-exact `,
 	}[p.f.Manager] + quote(key)
@@ -219,7 +227,7 @@ newest=
 set -f
 for word in $out; do
 	word=${word#*:}
-	case $word in [1-9][0-9][0-9].[0-9]*) ;; *) continue ;; esac
+	case $word in ` + among + `.[0-9]*) ;; *) continue ;; esac
 	word=${word%%[!0-9.]*}
 	if [ -z "$newest" ] || older "$newest" "$word"; then newest=$word; fi
 done
@@ -306,26 +314,28 @@ exit 1
 `}}
 }
 
-// loadSteps bring the wished module into the kernel. Services that were
-// stopped are started again at the end.
+// loadSteps bring the wished module into the kernel. Whoever has begun to use
+// the old one since it was asked, an hour of installing ago, is not to be ended
+// by a reboot.
 func (p *driverPlan) loadSteps(c *change) {
-	if !p.began {
+	switch {
+	case !p.began:
 		p.leadUp(c)
+	case p.route == reboot && p.f.Loaded.Version != "":
+		c.Steps = append(c.Steps, p.guard())
 	}
 	if p.route == reboot {
-		step := remote.Step{Title: "reboot", Disrupts: "the host restarts: everything that runs on it ends", Reboot: &remote.Reboot{}}
-		if p.w.Reboot == "never" {
-			step.Reboot.Refused = p.w.Why
-		}
-		c.Steps = append(c.Steps, step)
+		c.Steps = append(c.Steps, p.rebootStep())
 	}
 	c.Steps = append(c.Steps, loadStep(p.want()))
-	if names := p.running(); len(names) > 0 && p.disturbs() {
-		c.Steps = append(c.Steps, startUnits(names))
+}
+
+func (p *driverPlan) rebootStep() remote.Step {
+	step := remote.Step{Title: "reboot", Disrupts: "the host restarts: everything that runs on it ends", Reboot: &remote.Reboot{}}
+	if p.w.Reboot == "never" {
+		step.Reboot.Refused = p.w.Why
 	}
-	if p.w.Busy == "drain" && (p.route == reload || p.route == reboot) {
-		c.After = p.uncordon()
-	}
+	return step
 }
 
 // loadStep loads the module and sees that it is the one; what the kernel says
@@ -395,6 +405,9 @@ func (p *driverPlan) nouveau() change {
 	}
 	switch {
 	case !n.Loaded:
+	case n.InUse && p.nouveauFirst():
+		c.Hint = "needs a reboot: NVIDIA's installer does not begin while nouveau is loaded"
+		c.Steps = append(c.Steps, p.rebootStep())
 	case n.InUse:
 		c.Hint = "it goes with the reboot of nvidia module loaded"
 	default:

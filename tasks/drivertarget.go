@@ -437,6 +437,15 @@ func (p *driverPlan) stream(t *driverTarget) string {
 	return want
 }
 
+// brings reports whether a package with modules is one that the target, which
+// is named by a metapackage, depends on.
+func (t *driverTarget) brings(name string) bool {
+	return slices.ContainsFunc(t.set(t.open).brings, func(pattern string) bool {
+		branch, ok := matches(pattern, name)
+		return ok && (branch == 0 || t.branch == 0 || branch == t.branch)
+	})
+}
+
 // leftovers are the packages that must go in the same transaction: those of
 // another branch or flavour, which would otherwise stay beside the new ones.
 func (p *driverPlan) leftovers(t *driverTarget) []string {
@@ -448,6 +457,9 @@ func (p *driverPlan) leftovers(t *driverTarget) []string {
 		}
 		m := branchNamed.FindStringSubmatch(i.Name)
 		switch {
+		case t.metapackage() && t.brings(i.Name):
+			continue
+		case t.metapackage() && slices.ContainsFunc(t.set(!t.open).key, func(key string) bool { _, ok := matches(key, i.Name); return ok }):
 		case kernelPackage.MatchString(i.Name):
 		case prebuilt.MatchString(i.Name) && t.headers != nil:
 		case m != nil && named && t.branch != 0 && m[2] != fmt.Sprint(t.branch):

@@ -1,0 +1,99 @@
+package tasks
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Of a file that a mirror serves, rpm gets the one key that is known by its
+// fingerprint, and nothing where that is not in it; it is fetched by the proxy
+// of the host's environment.
+func TestRPMKey(t *testing.T) {
+	gpg, err := exec.LookPath("gpg")
+	if err != nil {
+		t.Skip("gpg is not here")
+	}
+	for name, c := range map[string]struct {
+		served string
+		fails  bool
+	}{
+		"the key":                  {served: wishedKey},
+		"with a stranger's behind": {served: wishedKey + strangersKey},
+		"with a stranger's before": {served: strangersKey + wishedKey},
+		"a stranger's":             {served: strangersKey, fails: true},
+		"no key":                   {served: "<html>", fails: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			put := func(name, text string, mode os.FileMode) string {
+				path := filepath.Join(dir, name)
+				if err := os.WriteFile(path, []byte(text), mode); err != nil {
+					t.Fatal(err)
+				}
+				return path
+			}
+			served := put("served", c.served, 0o644)
+			put("curl", fmt.Sprintf("#!/bin/sh\necho \"$https_proxy\" >%s/proxy\ncp %s \"$3\"\n", dir, served), 0o755)
+			put("rpm", fmt.Sprintf("#!/bin/sh\ncp \"$2\" %s/trusted\n", dir), 0o755)
+			environment := put("environment", "PATH=\"/usr/bin\"\nhttps_proxy=\"http://proxy.example:3128\"", 0o644)
+			script := strings.NewReplacer(cudaRPMPath, dir+"/pki/key", "/etc/environment", environment).Replace(rpmKeyScript("https://mirror.example/key", wishedPrint))
+			cmd := exec.Command("sh", "-c", script)
+			cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "TMPDIR=" + dir, "HOME=" + dir}
+			out, err := cmd.CombinedOutput()
+			if (err != nil) != c.fails {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if proxy, _ := os.ReadFile(filepath.Join(dir, "proxy")); string(proxy) != "http://proxy.example:3128\n" {
+				t.Errorf("the proxy was %q", proxy)
+			}
+			trusted, err := os.ReadFile(filepath.Join(dir, "trusted"))
+			if (err != nil) != c.fails {
+				t.Fatalf("trusted: %v", err)
+			}
+			if left, _ := filepath.Glob(filepath.Join(dir, "tmp*")); left != nil {
+				t.Errorf("left behind: %v", left)
+			}
+			if c.fails {
+				return
+			}
+			show := exec.Command(gpg, "--homedir", t.TempDir(), "--with-colons", "--show-keys")
+			show.Stdin = strings.NewReader(string(trusted))
+			keys, err := show.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(keys), "pub:"); n != 1 || !strings.Contains(string(keys), wishedPrint) {
+				t.Errorf("rpm trusts %d keys:\n%s", n, keys)
+			}
+		})
+	}
+}
+
+// Made for this test; their secret parts are thrown away.
+const (
+	wishedPrint = "1986D9CAC0D677186A82B88A7DDF4C81BB2D434E"
+	wishedKey   = `-----BEGIN PGP PUBLIC KEY BLOCK-----
+
+mDMEawW1ZRYJKwYBBAHaRw8BAQdAFVyXtSjPyzUKCt2bK2zYYGUkzk+M3qqDNUP/
+EHqrwFG0GnJpZ2h0IDxyaWdodEBleGFtcGxlLnRlc3Q+iJAEExYIADgWIQQZhtnK
+wNZ3GGqCuIp930yBuy1DTgUCawW1ZQIbAwULCQgHAgYVCgkICwIEFgIDAQIeAQIX
+gAAKCRB930yBuy1DTslaAQDHypYmdVx6rYBv9ww2Zd+fqfE4fgTlVWDmaWW68BIz
+CQD+J4NV9FprmcZRAFWEbpC2Z6lcXJbj4j1RoDEbZnUJSQk=
+=DmcN
+-----END PGP PUBLIC KEY BLOCK-----
+`
+	strangersKey = `-----BEGIN PGP PUBLIC KEY BLOCK-----
+
+mDMEawW1ZhYJKwYBBAHaRw8BAQdAYUU/Yyk0vmtD+1+/LuZGhuN0zsILCEGBMaU5
+J9gYuhy0IHN0cmFuZ2VyIDxzdHJhbmdlckBleGFtcGxlLnRlc3Q+iJAEExYIADgW
+IQRROGagLZUO0vP2t/qAE1YPc9Mx0QUCawW1ZgIbAwULCQgHAgYVCgkICwIEFgID
+AQIeAQIXgAAKCRCAE1YPc9Mx0Q6eAP93GwZ5NKEGLLEDacPSRIuKT3U4798Ew530
+2Ps9ub9PdQD/d279Njfm3hqLIMrhcCAoV3HoHBcY+2NwMVqPtiO6oAc=
+=kIo7
+-----END PGP PUBLIC KEY BLOCK-----
+`
+)
