@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/runai-prep/runai-prep/remote"
@@ -116,15 +117,15 @@ func (f *Fleet) notLocked(ctx context.Context, v *Visit, o ApplyOptions, err err
 func (f *Fleet) carryOut(ctx context.Context, v *Visit, plan []planned, o ApplyOptions) (results []outcome, lost error) {
 	results = make([]outcome, len(plan))
 	ended := map[string]error{} // by task
-	impossible := withoutKubectl(plan)
+	cannot := impossible(plan)
 	for i, p := range plan {
 		switch {
 		case lost != nil:
 			results[i].err = notStarted{lost}
 		case ended[p.task] != nil:
 			results[i].err = notStarted{ended[p.task]}
-		case impossible[p.task] != nil:
-			results[i].err = impossible[p.task]
+		case cannot[p.task] != nil:
+			results[i].err = cannot[p.task]
 			ended[p.task] = results[i].err
 		default:
 			results[i] = f.steps(ctx, v, p.Steps, f.independent(p.task) || p.Aside, o)
@@ -136,7 +137,7 @@ func (f *Fleet) carryOut(ctx context.Context, v *Visit, plan []planned, o ApplyO
 				}
 			}
 			if results[i].shared && !p.Aside {
-				ended[p.task] = results[i].err
+				ended[p.task] = inShort(p, results[i])
 			}
 		}
 		if refusal := (noReboot{}); errors.As(results[i].err, &refusal) {
@@ -144,6 +145,15 @@ func (f *Fleet) carryOut(ctx context.Context, v *Visit, plan []planned, o ApplyO
 		}
 	}
 	return results, lost
+}
+
+// inShort is why a finding ended, for those that come after it: what failed is
+// told where it failed.
+func inShort(p planned, o outcome) error {
+	if byChoice(o.err) || o.goesOn {
+		return o.err
+	}
+	return fmt.Errorf("%s has failed", p.Subject)
 }
 
 // independent reports whether the findings of a task are wishes of their own.

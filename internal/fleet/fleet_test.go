@@ -223,7 +223,7 @@ func TestApplyIsBelievedOnlyWhatTheSecondLookShows(t *testing.T) {
 		"a-settled /x ok", "a-settled /y ok",
 		"b-fixable /x fixed", "b-fixable /y ok",
 		"c-fails /x failed: write /x: read-only file system",
-		"c-fails /y pending (not started: write /x: read-only file system)", // it may build on the first
+		"c-fails /y pending (not started: /x has failed)", // it may build on the first
 		"d-lies /x failed: every step succeeded, but the host still has: bad", "d-lies /y ok",
 		"e-dies /x unknown: the steps were done, but could not be proved: session: connection lost", "e-dies /y ok",
 		"e-dies: session: connection lost",

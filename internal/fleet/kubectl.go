@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -16,20 +19,49 @@ import (
 
 const kubectlProgram = "kubectl"
 
-// withoutKubectl are the tasks of which a step needs kubectl where there is
-// none, so that such a task is not begun with.
-func withoutKubectl(plan []planned) map[string]error {
-	impossible := map[string]error{}
+// impossible are the tasks of which a step needs what is not to be had on this
+// machine: kubectl, or a file to be uploaded. Such a task is not begun with.
+func impossible(plan []planned) map[string]error {
+	why := map[string]error{}
 	for _, p := range plan {
-		all := slices.Concat(p.Steps, p.Back, p.After)
-		if !slices.ContainsFunc(all, func(s remote.Step) bool { return s.Kubectl != nil }) {
-			continue
-		}
-		if _, err := exec.LookPath(kubectlProgram); err != nil {
-			impossible[p.task] = fmt.Errorf("nothing was begun: its steps need kubectl, here where runai-prep runs: %w", err)
+		for _, s := range slices.Concat(p.Steps, p.Back, p.After) {
+			var err error
+			switch {
+			case s.Kubectl != nil:
+				if _, err = exec.LookPath(kubectlProgram); err != nil {
+					err = fmt.Errorf("nothing was begun: its steps need kubectl, here where runai-prep runs: %w", err)
+				}
+			case s.Upload != nil:
+				if err = uploadable(*s.Upload); err != nil {
+					err = fmt.Errorf("nothing was begun: %w", err)
+				}
+			}
+			if err != nil && why[p.task] == nil {
+				why[p.task] = err
+			}
 		}
 	}
-	return impossible
+	return why
+}
+
+// uploadable reports why a file cannot be brought to a host as it is wished.
+func uploadable(u remote.Upload) error {
+	f, err := os.Open(u.From)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if u.SHA256 == "" {
+		return nil
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); got != u.SHA256 {
+		return fmt.Errorf("%s has the sha256 %s, and %s was wished", u.From, got, u.SHA256)
+	}
+	return nil
 }
 
 // kubectl runs a step's kubectl on this machine, with the kubeconfig of its

@@ -46,7 +46,7 @@ func companion(plan []planned, results []outcome, i int) error {
 		if j > i && failure != nil {
 			break
 		}
-		failure = results[j].err
+		failure = inShort(p, results[j])
 	}
 	if failure == nil {
 		return nil
