@@ -26,6 +26,9 @@ func (p *driverPlan) goingBack() []remote.Step {
 	}
 	former := p.formerPackages()
 	back := remote.Packages{Replaces: true, Downgrade: true, Held: true, Timeout: installLimit}
+	if p.f.Manager == "apt" {
+		back.Preferences = aptAlonePath
+	}
 	key := false
 	for _, i := range former {
 		if !slices.ContainsFunc(p.f.Offers, func(o driverOffer) bool { return o.Name == i.Name && o.Version == i.Version }) {
@@ -47,28 +50,87 @@ func (p *driverPlan) goingBack() []remote.Step {
 			back.Remove = append(back.Remove, name)
 		}
 	}
+	loaded := len(p.f.GPUs) > 0 && p.f.Loaded.Version != ""
 	var steps []remote.Step
-	if p.f.Manager == "apt" {
-		steps = append(steps, remote.Step{Title: "write " + pinPath, Write: &remote.File{Path: pinPath, Mode: 0o644, Data: pinContent(p.has.version), Ours: true, Old: p.pinned()}})
-	}
-	if p.to.module != "" {
-		if stream := p.enabledStream(); stream != "" {
-			steps = append(steps, remote.Step{Title: "dnf module enable nvidia-driver:" + stream, Run: &remote.Command{
-				Script:  "dnf -y -q module reset nvidia-driver && dnf -y -q module enable " + quote("nvidia-driver:"+stream),
-				Timeout: 10 * time.Minute, Detached: true,
-			}})
+	if loaded {
+		steps = append(steps, p.guard())
+		if p.f.Systemd {
+			steps = append(steps, stopOwn())
 		}
+		steps = append(steps, p.unloadOther())
+	}
+	if p.f.Manager == "apt" {
+		steps = append(steps, aptAlone(p.has.version))
+	}
+	if p.to.module != "" && p.enabledStream() != "" {
+		back.Stream = streamOf(p.enabledStream())
 	}
 	steps = append(steps, p.install(back))
+	if p.f.Manager == "apt" {
+		steps = append(steps, p.formerPin())
+	}
 	for _, k := range p.f.Kernels {
 		if k.Module != "" {
 			steps = append(steps, moduleStep(k.Release, p.has.version, p.has.dkms))
 		}
 	}
-	if len(p.f.GPUs) > 0 && p.f.Loaded.Version != "" {
-		steps = append(steps, reloadStep(p.has.version, p.running()))
+	if loaded {
+		load := loadStep(p.has.version)
+		load.Title = "load nvidia " + p.has.version + " again"
+		steps = append(steps, load)
+		if names := p.running(); len(names) > 0 {
+			steps = append(steps, startUnits(names))
+		}
 	}
 	return steps
+}
+
+// asItWas is for an installation that failed before anything was replaced: the
+// driver that was unloaded is still the one that the host has.
+func (p *driverPlan) asItWas() []remote.Step {
+	v, names := p.f.Loaded.Version, p.stopped()
+	switch {
+	case v == "" || p.route == reboot || p.route == stay && len(names) == 0:
+		return nil // nothing was taken away
+	case p.route == stay:
+		return []remote.Step{startUnits(names)}
+	}
+	start := ""
+	if len(names) > 0 {
+		start = "		systemctl start --" + unitWords(names) + " || exit 1\n"
+	}
+	return []remote.Step{{Title: "load nvidia " + v + " again, if it is still installed", Run: &remote.Command{Timeout: 5 * time.Minute, Script: `version=` + quote(v) + `
+for name in nvidia nvidia-current nvidia-current-open; do
+	if [ "$(modinfo -F version "$name" 2>/dev/null)" = "$version" ]; then
+		modprobe nvidia || exit 1
+		modprobe nvidia-uvm 2>/dev/null
+` + start + `		exit 0
+	fi
+done
+echo "$version has been replaced: its module is not on the host any more"
+`}}}
+}
+
+// unloadOther takes out the module that is loaded then, unless it is the former
+// one: the new one, or what a failed attempt has left.
+func (p *driverPlan) unloadOther() remote.Step {
+	return remote.Step{
+		Title: "unload nvidia, unless it is " + p.f.Loaded.Version, Disrupts: "no GPU can be used until the former driver is loaded",
+		Run: &remote.Command{Timeout: 2 * time.Minute, Script: `case " $(cat /proc/driver/nvidia/version 2>/dev/null) " in
+*` + quote(" "+p.f.Loaded.Version+" ") + `*) exit 0 ;;
+esac
+` + p.unloadScript(p.running())},
+	}
+}
+
+// formerPin makes the preferences that everybody's apt reads what they were.
+func (p *driverPlan) formerPin() remote.Step {
+	step := remote.Step{Title: "remove " + pinPath, Run: &remote.Command{Script: "rm -f " + pinPath}}
+	if was := p.f.files[pinPath]; was.Presence == Present {
+		step.Title = "write " + pinPath + " as it was"
+		step.Run.Script = "umask 022\nprintf %s " + quote(was.content) + " >" + pinPath
+	}
+	return step
 }
 
 func (p *driverPlan) enabledStream() string {
@@ -78,28 +140,6 @@ func (p *driverPlan) enabledStream() string {
 		}
 	}
 	return ""
-}
-
-// reloadStep makes a version the loaded one, whichever is loaded when it runs:
-// on the way back that is the new one, none, or still the old one.
-func reloadStep(v string, services []string) remote.Step {
-	restart := ""
-	if len(services) > 0 {
-		restart = "systemctl start --" + unitWords(services) + "\n"
-	}
-	load := loadStep(v)
-	load.Title = "load nvidia " + v + " again"
-	load.Run.Script = `case " $(cat /proc/driver/nvidia/version 2>/dev/null) " in
-*` + quote(" "+v+" ") + `*) ;;
-*)
-	for module in nvidia_drm nvidia_modeset nvidia_uvm nvidia_peermem nvidia; do
-		[ ! -d "/sys/module/$module" ] || rmmod "$module" || exit 1
-	done
-	;;
-esac
-` + load.Run.Script + restart
-	load.Disrupts = "no GPU can be used meanwhile"
-	return load
 }
 
 func holdEntry(name string) entry { return entry{"hold", "/", name} }
@@ -114,6 +154,9 @@ func (f *driverFacts) isThere(e entry) bool {
 	switch e.kind {
 	case "hold":
 		return slices.ContainsFunc(f.Packages, func(i driverPackage) bool { return i.Held && (i.Name == e.text || e.text == "*") })
+	case "stopped":
+		u := f.unit(e.text)
+		return u != nil && !u.Active
 	case "file":
 		now, shown := f.files[e.path]
 		return !shown || now.Presence == Present && fileEntry(e.path, now.content) == e

@@ -38,15 +38,32 @@ func (p *driverPlan) work() []gpuProcess {
 func (p *driverPlan) running() []string {
 	var names []string
 	for _, u := range p.f.Units {
-		if u.Active && ownUnit(u.Name) {
+		if (u.Active || u.Begins) && ownUnit(u.Name) {
 			names = append(names, u.Name)
 		}
 	}
 	return names
 }
 
-// disturbs reports whether the plan takes the driver away from those who use it.
-func (p *driverPlan) disturbs() bool { return p.route == reload || p.route == reboot }
+// disturbs reports whether those who use the driver would notice the plan:
+// it is taken away from them, or their libraries and services are replaced.
+func (p *driverPlan) disturbs() bool {
+	return p.route == reload || p.route == reboot || p.installing() && p.f.Loaded.Version != ""
+}
+
+// stopped are the services that stop for the plan. The fabric manager is
+// replaced with the other packages, although the module stays.
+func (p *driverPlan) stopped() []string {
+	switch {
+	case p.route == reload || p.route == reboot:
+		return p.running()
+	case p.disturbs():
+		return slices.DeleteFunc(p.running(), func(name string) bool { return name != fabricManagerUnit })
+	}
+	return nil
+}
+
+func stoppedEntry(name string) entry { return entry{"stopped", "/", name} }
 
 // processes are those that stand in the way. Where they are to be left alone,
 // the question whether they still run comes before anything is changed.
@@ -94,17 +111,20 @@ func (p *driverPlan) leadUp(c *change) {
 	if p.f.Loaded.Version != "" {
 		if p.w.Busy == "drain" {
 			c.Steps = append(c.Steps, p.drain()...)
+			c.After = p.uncordon()
 		}
 		c.Steps = append(c.Steps, p.guard())
 	}
-	if p.route != reload {
-		return
+	names := p.stopped()
+	for _, name := range names {
+		c.adds = append(c.adds, stoppedEntry(name))
 	}
-	names := p.running()
-	if len(names) > 0 {
+	if len(names) > 0 && p.route != reboot {
 		c.Steps = append(c.Steps, stopUnits(names))
 	}
-	c.Steps = append(c.Steps, p.unload(names))
+	if p.route == reload {
+		c.Steps = append(c.Steps, p.unload(names))
+	}
 }
 
 func unitWords(names []string) string {
@@ -129,9 +149,33 @@ func startUnits(names []string) remote.Step {
 	}
 }
 
+// stopOwn stops whichever of the driver's services run then.
+func stopOwn() remote.Step {
+	var words strings.Builder
+	for _, name := range driverUnits {
+		if ownUnit(name) {
+			words.WriteString(" " + name)
+		}
+	}
+	return remote.Step{
+		Title: "stop what runs of the driver's services", Disrupts: "they stop until the driver is loaded again",
+		Run: &remote.Command{Timeout: 3 * time.Minute, Script: "for unit in" + words.String() + `; do
+	if systemctl is-active --quiet "$unit.service"; then systemctl stop "$unit.service" || exit 1; fi
+done
+`},
+	}
+}
+
 // unload takes the modules out, those that use others first. When something
 // holds them after all, it is named, and the services go on with the old driver.
 func (p *driverPlan) unload(services []string) remote.Step {
+	return remote.Step{
+		Title: "unload nvidia " + p.f.Loaded.Version, Disrupts: "no GPU can be used until the new driver is loaded",
+		Run: &remote.Command{Timeout: 2 * time.Minute, Script: p.unloadScript(services)},
+	}
+}
+
+func (p *driverPlan) unloadScript(services []string) string {
 	order := []string{"nvidia_drm", "nvidia_modeset", "nvidia_uvm", "nvidia_peermem", "nvidia"}
 	for _, m := range p.f.Loaded.Modules {
 		if !slices.Contains(order, m) {
@@ -146,9 +190,7 @@ func (p *driverPlan) unload(services []string) remote.Step {
 	if len(services) > 0 {
 		restart = "	systemctl start --" + unitWords(services) + "\n"
 	}
-	return remote.Step{
-		Title: "unload nvidia " + p.f.Loaded.Version, Disrupts: "no GPU can be used until the new driver is loaded",
-		Run: &remote.Command{Timeout: 2 * time.Minute, Script: holdersScript("") + `for module in` + words.String() + `; do
+	return holdersScript("") + `for module in` + words.String() + `; do
 	[ -d "/sys/module/$module" ] || continue
 	if out=$(rmmod "$module" 2>&1); then continue; fi
 	holders
@@ -156,8 +198,7 @@ func (p *driverPlan) unload(services []string) remote.Step {
 	modprobe nvidia 2>/dev/null
 ` + restart + `	exit 1
 done
-`},
-	}
+`
 }
 
 // guard asks whether the GPUs are free, and waits for that as long as the

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -32,17 +33,17 @@ func (p *driverPlan) persistenced() change {
 		if p.f.ID == "ubuntu" {
 			p.persistenceMode(&c, "/usr/bin/nvidia-persistenced --user nvidia-persistenced --no-persistence-mode --verbose")
 		}
-		c.Steps = append(c.Steps, enable(name))
+		c.Steps = append(c.Steps, enable(name, false))
 	case u == nil && (p.w.Source == "runfile" || p.f.Runfile != ""):
 		c.State = Pending
 		p.write(&c, "/etc/systemd/system/"+name+".service", persistencedUnit)
-		c.Steps = append(c.Steps, daemonReload(), enable(name))
+		c.Steps = append(c.Steps, daemonReload(), enable(name, false))
 	case u == nil:
 		for _, row := range packagingsOf(p.f, p.w.Source) {
 			for _, pkg := range row.set(false).loose {
 				if c.State == OK && p.offered(pkg) {
 					c.State = Pending
-					c.Steps = []remote.Step{p.install(remote.Packages{Names: []string{pkg}}), enable(name)}
+					c.Steps = []remote.Step{p.install(remote.Packages{Names: []string{pkg}}), enable(name, false)}
 				}
 			}
 		}
@@ -50,16 +51,22 @@ func (p *driverPlan) persistenced() change {
 			c.unmet("install " + name)
 		}
 	case strings.Contains(u.Command, "--no-persistence-mode"):
-		// Ubuntu's service runs, and leaves the mode off.
-		c.Have = "running, and told to leave persistence mode off"
+		// Ubuntu's service leaves the mode off. One that runs switches it on when
+		// it is asked, which no running work notices.
+		c.Have += ", and told to leave persistence mode off"
 		c.State = Pending
 		p.persistenceMode(&c, u.Command)
-		c.Steps = append(c.Steps, remote.Step{
-			Title: "restart " + name,
-			Run:   &remote.Command{Script: "systemctl restart " + name + ".service", Timeout: 2 * time.Minute},
-		})
+		if !u.Active || !u.Enabled {
+			c.Steps = append(c.Steps, enable(name, u.Active))
+		}
+		if u.Active {
+			c.Steps = append(c.Steps, remote.Step{
+				Title: "nvidia-smi --persistence-mode=1",
+				Run:   &remote.Command{Script: "timeout -k 5 90 nvidia-smi --persistence-mode=1", Timeout: 2 * time.Minute},
+			})
+		}
 	case !u.Active || !u.Enabled:
-		c.State, c.Steps = Pending, []remote.Step{enable(name)}
+		c.State, c.Steps = Pending, []remote.Step{enable(name, u.Active)}
 	}
 	return c
 }
@@ -88,10 +95,12 @@ ExecStopPost=/bin/rm -rf /var/run/nvidia-persistenced
 WantedBy=multi-user.target
 `
 
+const fabricManagerUnit = "nvidia-fabricmanager"
+
 // fabricManager makes the GPUs behind an NVSwitch usable at all; CUDA does not
 // start without it.
 func (p *driverPlan) fabricManager() change {
-	const name = "nvidia-fabricmanager"
+	const name = fabricManagerUnit
 	if p.f.NVSwitches == 0 || !p.f.Systemd || p.w.verify {
 		return change{}
 	}
@@ -103,8 +112,10 @@ func (p *driverPlan) fabricManager() change {
 	u := p.f.unit(name)
 	switch {
 	case c.State == Unmet:
-	case p.installing() || u != nil && (!u.Active || !u.Enabled):
-		c.State, c.Steps = Pending, []remote.Step{enable(name)}
+	case p.installing(): // it was stopped, if it ran
+		c.State, c.Steps = Pending, []remote.Step{enable(name, false)}
+	case u != nil && (!u.Active || !u.Enabled):
+		c.State, c.Steps = Pending, []remote.Step{enable(name, u.Active)}
 	case u == nil:
 		c.unmet("install the fabric manager of the driver's version")
 	}
@@ -124,6 +135,7 @@ func (p *driverPlan) fabricVersion() string {
 // service is the finding for a unit that must run now and after a boot.
 func (p *driverPlan) service(name string) change {
 	c := p.finding(name, "running, now and after a boot")
+	c.Aside = true
 	u := p.f.unit(name)
 	switch {
 	case u == nil:
@@ -133,6 +145,8 @@ func (p *driverPlan) service(name string) change {
 		c.unmet("somebody has seen to it that it cannot run: systemctl unmask " + name)
 	case u.Active && u.Enabled:
 		c.Have = "running"
+	case u.Begins:
+		c.Have = "starting, or failing again and again"
 	case u.Active:
 		c.Have = "running, and not started at a boot"
 	case u.Enabled:
@@ -146,8 +160,59 @@ func (p *driverPlan) service(name string) change {
 	return c
 }
 
-func enable(name string) remote.Step {
-	return remote.Step{Title: "systemctl enable --now " + name, Run: &remote.Command{
-		Script: "systemctl enable " + name + ".service && systemctl restart " + name + ".service", Timeout: 3 * time.Minute,
-	}}
+// enable has a service started by each boot, and now. One that runs is not
+// restarted: CUDA ends with the fabric manager.
+func enable(name string, active bool) remote.Step {
+	title, script := "systemctl enable "+name, "systemctl enable "+name+".service"
+	if !active {
+		// One that has failed too often is not started again before that is forgotten.
+		title = "systemctl enable --now " + name
+		script += " || exit 1\nsystemctl reset-failed " + name + ".service 2>/dev/null\nsystemctl start " + name + ".service"
+	}
+	return remote.Step{Title: title, Run: &remote.Command{Script: script, Timeout: 3 * time.Minute}}
+}
+
+// services are started again when the driver is back: those that stop for it,
+// those that an apply that was cut off has left stopped, and where there was no
+// driver to run with, those that a boot would start.
+func (p *driverPlan) services() change {
+	if !p.f.Systemd || p.w.verify || p.no != "" && p.reason != "" {
+		return change{}
+	}
+	c := p.finding("nvidia services", "running, with the wished driver")
+	c.Aside = true
+	names := p.stopped()
+	var have, boot []string
+	if len(names) > 0 {
+		have = append(have, strings.Join(names, ", ")+": running, and stopped meanwhile")
+	}
+	for _, name := range names {
+		c.drops = append(c.drops, stoppedEntry(name))
+	}
+	for _, u := range p.f.Units {
+		e := stoppedEntry(u.Name)
+		if p.f.ledger.has(e) {
+			c.drops = append(c.drops, e)
+		}
+		switch {
+		case u.Active || u.Masked || !ownUnit(u.Name) || slices.Contains(names, u.Name):
+		case p.f.ledger.has(e):
+			names = append(names, u.Name)
+			have = append(have, u.Name+": not running, since it was stopped for a driver")
+		case u.Enabled && p.route != stay && u.Name != "nvidia-persistenced" && u.Name != fabricManagerUnit: // which have findings of their own
+			boot = append(boot, u.Name)
+			have = append(have, u.Name+": not running")
+		}
+	}
+	if have == nil {
+		return change{}
+	}
+	c.State, c.Have = Pending, strings.Join(have, "; ")
+	if len(names) > 0 {
+		c.Steps = append(c.Steps, startUnits(names))
+	}
+	if len(boot) > 0 {
+		c.Steps = append(c.Steps, startUnits(boot))
+	}
+	return c
 }

@@ -195,6 +195,32 @@ func TestDriverLoadStep(t *testing.T) {
 	})
 }
 
+// When an installation failed, the former driver comes back where it is still
+// there; where it is not, it is not missed.
+func TestDriverAsItWas(t *testing.T) {
+	p := &driverPlan{route: reload, f: &driverFacts{
+		Loaded: loadedDriver{Version: "535.261.03"},
+		Units:  []driverUnit{{Name: "nvidia-persistenced", Active: true}, {Name: "nvidia-dcgm", Active: true}, {Name: "nvidia-gridd"}},
+	}}
+	script := p.asItWas()[0].Run.Script
+	inShells(t, func(t *testing.T, shell []string) {
+		for _, c := range []struct {
+			name, modinfo, modprobe, want string
+			fails                         bool
+		}{
+			{"nothing was replaced", "echo 535.261.03", "exit 0", "systemctl start -- nvidia-persistenced.service nvidia-dcgm.service\n", false},
+			{"it was replaced", "echo 535.309.01", "echo loaded", "535.261.03 has been replaced: its module is not on the host any more\n", false},
+			{"it does not load", "echo 535.261.03", "echo 'No such device' >&2; exit 1", "No such device\n", true},
+		} {
+			programs := map[string]string{"modinfo": c.modinfo, "modprobe": c.modprobe, "systemctl": "echo systemctl $*"}
+			out, exit := shellCase{programs: programs}.run(t, shell, script)
+			if (exit != 0) != c.fails || out != c.want {
+				t.Errorf("%s: exit status %d: %s", c.name, exit, out)
+			}
+		}
+	})
+}
+
 // Processes on the GPUs are named, the driver's own services are not; when a
 // module is held after all, the services go on.
 func TestDriverHolders(t *testing.T) {
