@@ -77,16 +77,16 @@ var ills = map[string]map[string]string{
 	"gpu-01": {},
 	"gpu-02": {"nfs//mnt/data": "not mounted"},
 	"gpu-03": {"proxy/environment": oldProxy, "proxy/apt": oldProxy, "proxy/containerd": oldProxy},
-	"gpu-04": driverIll("470.256.02", "5.15.0-143-generic"),
+	"gpu-04": with(driverIll("470.256.02", "5.15.0-143-generic"), stopped),
 	"gpu-05": {"nfs//mnt/data": oldNAS + ":/data"},
 	"gpu-06": with(driverIll("none", "5.15.0-143-generic"), map[string]string{
 		"driver/nouveau": "loaded", "driver/nvidia-persistenced": "not installed",
 		"proxy/environment": "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "nfs//mnt/data": "not mounted"}),
 	"gpu-07": {"proxy/environment": "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "nfs//mnt/data": "not mounted"},
-	"gpu-10": {"driver/nvidia driver": "535.309.01, and 535.261.03 loaded", "driver/nvidia packages": "535.309.01", "driver/nvidia module loaded": "535.261.03"},
-	"gpu-11": with(driverIll("535.183.01", "5.15.0-143-generic"), map[string]string{"driver/gpu processes": "python3 (ops, docker 3f1c9d0b7a6e)"}),
+	"gpu-10": {"driver/nvidia driver": "535.309.01, and 535.261.03 loaded", "driver/nvidia packages": "535.309.01", "driver/nvidia module loaded": "535.261.03", "driver/nvidia services": "stopped meanwhile"},
+	"gpu-11": with(driverIll("535.183.01", "5.15.0-143-generic"), stopped, map[string]string{"driver/gpu processes": "python3 (ops, docker 3f1c9d0b7a6e)"}),
 	"gpu-12": with(driverIll("none", rockyKernel), map[string]string{"driver/nouveau": "loaded", "driver/nvidia-persistenced": "not installed"}),
-	"gpu-13": driverIll("570.158.01", slesKernel),
+	"gpu-13": with(driverIll("570.158.01", slesKernel), stopped),
 	"gpu-14": {"driver/nvidia module for 6.1.0-38-amd64": "none"},
 	"cpu-01": {"resources/memory": "1.9"},
 }
@@ -97,9 +97,14 @@ func driverIll(has, kernel string) map[string]string {
 		"driver/nvidia module loaded": has, "driver/nvidia user space": has}
 }
 
-func with(a, b map[string]string) map[string]string {
+// stopped are services that stop while the driver that is loaded is replaced.
+var stopped = map[string]string{"driver/nvidia services": "stopped meanwhile"}
+
+func with(a map[string]string, others ...map[string]string) map[string]string {
 	a = maps.Clone(a)
-	maps.Copy(a, b)
+	for _, b := range others {
+		maps.Copy(a, b)
+	}
 	return a
 }
 
