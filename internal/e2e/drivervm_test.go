@@ -31,7 +31,7 @@ func TestDriverInTheKernel(t *testing.T) {
 
 	wish("version = \">= 535.104, < 536\"\nreboot = \"never\"")
 	contains(t, "plan", d.do(2, "plan"), "nouveau", "reboot", "535.261.03 from bookworm/non-free")
-	contains(t, "apply without leave to reboot", d.apply(2), "reboot pending")
+	contains(t, "apply without leave to reboot", d.apply(2), "Reboot pending")
 	if vm.BootID(t) != boot {
 		t.Fatal("it rebooted")
 	}

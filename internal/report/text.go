@@ -371,7 +371,7 @@ func (p *page) rebootPending(hosts []Host) {
 	names := rebooting(hosts)
 	if len(names) > 0 {
 		p.WriteByte('\n')
-		p.para(span{"A reboot is pending ", warn}, span{"on " + count(len(names), "host") + ": " + hostList(names), plain})
+		p.para(span{"Reboot pending ", warn}, span{"on " + count(len(names), "host") + ": " + hostList(names), plain})
 	}
 }
 
