@@ -290,8 +290,8 @@ func debian12(f *driverFacts, _ *inventory.Driver) {
 	host(f, "debian", "12", "Debian GNU/Linux 12 (bookworm)", "apt", "6.1.0-56-cloud-amd64")
 	f.initramfs = "update-initramfs"
 	f.Sources = driverSources{NonFree: true, repositories: []repository{
-		{uri: "http://deb.debian.org/debian", suite: "bookworm", parts: []string{"main", "contrib"}, signedBy: "/usr/share/keyrings/debian-archive-keyring.gpg"},
-		{uri: "http://deb.debian.org/debian-security", suite: "bookworm-security", parts: []string{"main"}},
+		{uri: "http://deb.debian.org/debian", suite: "bookworm", parts: []string{"main", "contrib", "non-free"}, signedBy: "/usr/share/keyrings/debian-archive-keyring.gpg"},
+		{uri: "http://deb.debian.org/debian-security", suite: "bookworm-security", parts: []string{"main", "non-free"}},
 	}}
 	offer(f, "bookworm-security/non-free", "535.309.01-0+deb12u1", "nvidia-kernel-dkms", "nvidia-smi", "libcuda1")
 	offer(f, "bookworm/non-free", "535.261.03-1", "nvidia-kernel-dkms", "nvidia-smi", "libcuda1")
@@ -320,6 +320,9 @@ func trixie(f *driverFacts, _ *inventory.Driver) {
 
 func noNonFree(f *driverFacts, _ *inventory.Driver) {
 	f.Sources.NonFree = false
+	for i := range f.Sources.repositories {
+		f.Sources.repositories[i].parts = []string{"main"}
+	}
 	f.Offers = nil
 	offer(f, "bookworm-security/main", "6.1.192-2", "linux-headers-cloud-amd64", "linux-headers-6.1.0-56-cloud-amd64")
 }
