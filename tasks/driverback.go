@@ -197,7 +197,16 @@ func (p *driverPlan) hold(c *change, wish bool) {
 		}
 	}
 	c.Hint = ""
-	c.Steps = append(c.Steps, holdStep(p.f.Manager, change, wish))
+	step := holdStep(p.f.Manager, change, wish)
+	if p.installing() && len(p.to.optional) > 0 && p.f.Manager == "apt" && wish {
+		// What no repository had is not there to be held.
+		step.Run.Script = "set --\nfor name in" + quotedWords(change) + `; do
+	case $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) in installed) set -- "$@" "$name" ;; esac
+done
+apt-mark hold "$@"
+`
+	}
+	c.Steps = append(c.Steps, step)
 }
 
 // metapackage reports whether what is named only brings the packages of the driver,
@@ -278,28 +287,37 @@ func (p *driverPlan) holdNames() []string {
 	return names
 }
 
-func holdStep(manager string, names []string, hold bool) remote.Step {
+// quotedWords are names as words of a script.
+func quotedWords(names []string) string {
 	var words strings.Builder
 	for _, n := range names {
 		words.WriteString(" " + quote(n))
 	}
+	return words.String()
+}
+
+func holdStep(manager string, names []string, hold bool) remote.Step {
+	words := quotedWords(names)
 	title := "hold"
 	verb := map[string]string{"apt": "apt-mark hold", "zypper": "zypper --non-interactive addlock"}[manager]
 	if !hold {
 		title = "no longer hold"
 		verb = map[string]string{"apt": "apt-mark unhold", "zypper": "zypper --non-interactive removelock"}[manager]
 	}
-	script := verb + words.String()
+	script := verb + words
 	if manager == "dnf" || manager == "yum" {
 		// Not every system comes with the plugin; what it has locked before is
 		// another version.
 		plugin := map[string]string{"dnf": "'dnf-command(versionlock)'", "yum": "yum-plugin-versionlock"}[manager]
-		script = fmt.Sprintf("%[1]s -q versionlock list >/dev/null 2>&1 || %[1]s -y -q install %[2]s || exit 1\n%[1]s -q versionlock delete%[3]s >/dev/null 2>&1\n", manager, plugin, words.String())
+		script = fmt.Sprintf("%[1]s -q versionlock list >/dev/null 2>&1 || %[1]s -y -q install %[2]s || exit 1\n%[1]s -q versionlock delete%[3]s >/dev/null 2>&1\n", manager, plugin, words)
 		if hold {
-			script += manager + " -q versionlock add" + words.String()
+			script += manager + " -q versionlock add" + words
 		} else {
 			script += "exit 0"
 		}
 	}
-	return remote.Step{Title: title + " " + strings.Join(names, ", "), Run: &remote.Command{Script: script, Timeout: 5 * time.Minute}}
+	return remote.Step{Title: title + " " + strings.Join(names, ", "), Run: &remote.Command{
+		Script: script, Timeout: 5 * time.Minute,
+		Detached: manager != "apt", // the plugin may have to be installed
+	}}
 }

@@ -14,7 +14,7 @@ var siteRecipe string
 // A site without the internet has one flat archive, with a driver that it has
 // packed itself: nothing but that is needed. The host is one without a GPU, as
 // images are made on; a driver that is loaded there has to be the wished one all
-// the same, and while it is held by something unknown that takes a reboot.
+// the same.
 func TestDriverOfASite(t *testing.T) {
 	l := New(t)
 	var debs []string
@@ -32,7 +32,7 @@ func TestDriverOfASite(t *testing.T) {
 	d.write("inventory.hcl", driverInventory(h, "root", "version = \">= 535.104, < 536\"\nrequire_gpu = false"))
 
 	// The lists were never fetched here.
-	h.SSH(t, "rm -rf /var/lib/apt/lists/*")
+	h.SSH(t, "rm -rf /var/lib/apt/lists/*; umount /sys/bus/pci/devices")
 	d.do(2, "plan")
 	d.apply(0)
 	got := h.SSH(t, installed)
@@ -40,13 +40,13 @@ func TestDriverOfASite(t *testing.T) {
 	lacks(t, "the host", got, "550.163.01")
 	contains(t, "a second apply", d.apply(0), "nothing changed")
 
-	// Its own meta package goes along.
-	h.SSH(t, "apt-get install -y -qq nvidia-driver=535.261.03-1 >/dev/null")
+	// Its own meta package goes along, and what is loaded follows.
+	h.SSH(t, "modprobe nvidia; apt-get install -y -qq nvidia-driver=535.261.03-1 >/dev/null")
 	d.write("inventory.hcl", driverInventory(h, "root", "version = \">= 550, < 551\"\nrequire_gpu = false"))
 	contains(t, "plan", d.do(2, "plan"), "550.163.01")
 	d.apply(0)
 	got = h.SSH(t, installed)
-	contains(t, "the host", got, "nvidia-driver 550.163.01-1 installed", "nvidia-kernel-dkms 550.163.01-1 installed", "nvidia-current/550.163.01, ")
+	contains(t, "the host", got, "nvidia-driver 550.163.01-1 installed", "nvidia-kernel-dkms 550.163.01-1 installed", "nvidia-current/550.163.01, ", "Kernel Module  550.163.01 ")
 	lacks(t, "the host", got, "535.261.03")
 	d.do(0, "check")
 }
