@@ -14,7 +14,8 @@ import (
 // that is going to be replaced.
 func (p *driverPlan) formerPackages() []driverPackage {
 	return slices.DeleteFunc(slices.Clone(p.f.Packages), func(i driverPackage) bool {
-		return i.Broken || driverVersion(i.Version) != p.has.version
+		// Built modules have the kernel's version.
+		return i.Broken || driverVersion(i.Version) != p.has.version && !prebuilt.MatchString(i.Name)
 	})
 }
 
