@@ -87,8 +87,12 @@ func proved(looks []TaskLook, plan []planned, results []outcome) []report.Findin
 				seen[k] = true
 				judge(&s, g, plan[i], ended[k])
 			} else if g.State == tasks.Pending {
-				s.State = string(tasks.Failed)
-				s.Error = "this shows only now that the steps are done; apply again"
+				if undone := choiceIn(plan, results, l.Task); undone != nil {
+					s.Hint = report.Redact(undone.Error()) // it belongs to what is still to be done
+				} else {
+					s.State = string(tasks.Failed)
+					s.Error = "this shows only now that the steps are done; apply again"
+				}
 			}
 			found = append(found, s)
 		}
@@ -112,6 +116,16 @@ func proved(looks []TaskLook, plan []planned, results []outcome) []report.Findin
 		found = append(found, s)
 	}
 	return found
+}
+
+// choiceIn is why somebody's choice ended a finding of the task; nil: none did.
+func choiceIn(plan []planned, results []outcome, task string) error {
+	for i, p := range plan {
+		if p.task == task && results[i].err != nil && byChoice(results[i].err) {
+			return results[i].err
+		}
+	}
+	return nil
 }
 
 // judge gives s, which the second look shows, the state that the steps of p
