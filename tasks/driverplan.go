@@ -40,8 +40,8 @@ const (
 func planDriver(h inventory.Host, facts Facts) []Finding {
 	f := facts.(*driverFacts)
 	w, ok := wishedDriver(h)
-	if !ok {
-		return nil
+	if !ok || h.Driver == nil && len(f.GPUs) == 0 {
+		return nil // the profile asks for a driver where there is a GPU
 	}
 	p := &driverPlan{w: w, f: f, need: needOf(f.GPUs), has: installedOf(f)}
 	found := []change{p.gpus()}
@@ -462,6 +462,9 @@ func (p *driverPlan) brokenGPUs(c *change) {
 	case s.Exit != 0:
 		c.Have += fmt.Sprintf(", and nvidia-smi fails (exit status %d): %s", s.Exit, s.Said)
 		c.unmet("see what dmesg says of NVRM")
+	case s.GPUs == 0 && s.Driver != "":
+		// It ended well and named the driver: its table may be one that is not
+		// known here.
 	case s.GPUs == 0 && len(down) > 0:
 		c.State = Unknown
 		c.Have += "; whether the driver works with " + strings.Join(down, ", ") + " is not known, for nvidia-smi names no GPU"
