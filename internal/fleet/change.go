@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/runai-prep/runai-prep/remote"
@@ -17,18 +18,17 @@ import (
 func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 	defer v.hangUp()
 	before := v.fingerprints()
-	if v.conn == nil {
-		if f.lookAnew(ctx, v); v.Err != nil {
-			return
-		}
-	}
-	lock, err := f.lock(ctx, v, o)
-	if errors.As(err, new(*remote.Error)) && ctx.Err() == nil {
-		v.hangUp()
-		if f.look(ctx, v); v.Err != nil {
+	var lock io.Closer
+	var err error
+	for again := v.conn != nil; ; again = false {
+		if f.connectAnew(ctx, v); v.Err != nil {
 			return
 		}
 		lock, err = f.lock(ctx, v, o)
+		if !again || !errors.As(err, new(*remote.Error)) || ctx.Err() != nil {
+			break
+		}
+		v.hangUp() // it has died while a person read the plan
 	}
 	if err != nil {
 		f.notLocked(ctx, v, o, err)
@@ -39,7 +39,8 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 			f.log().Debug("the lock", "host", v.Host.Name, "error", err)
 		}
 	}()
-	if f.lookAnew(ctx, v); v.Err != nil {
+	// Not over another connection: the lock ends with this one.
+	if f.look(ctx, v); v.Err != nil {
 		return
 	}
 	if !within(v.fingerprints(), before) {
@@ -79,13 +80,12 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 	f.conclude(ctx, v, plan, o)
 }
 
-// lookAnew looks, and does so over a new connection where the one that waited
-// while a person read the plan has died.
-func (f *Fleet) lookAnew(ctx context.Context, v *Visit) {
-	waited := v.conn != nil
-	f.look(ctx, v)
-	if waited && errors.As(v.Err, new(*remote.Error)) && ctx.Err() == nil {
-		f.look(ctx, v)
+// connectAnew connects a host whose connection was not kept, or has died.
+func (f *Fleet) connectAnew(ctx context.Context, v *Visit) {
+	soon, cancel := f.inTime(ctx)
+	defer cancel()
+	if err := f.connect(soon, v); err != nil {
+		v.Err, v.interrupted = cause(soon, err), ctx.Err() != nil
 	}
 }
 

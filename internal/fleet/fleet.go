@@ -78,7 +78,6 @@ type Visit struct {
 	followed []remote.JobResult // jobs that had been left behind, followed to their ends
 
 	conn    Conn
-	seen    time.Time
 	elapsed time.Duration
 }
 
@@ -125,16 +124,11 @@ func (f *Fleet) look(ctx context.Context, v *Visit) {
 	v.Err, v.Looks, v.work = nil, nil, nil
 
 	outer := ctx
-	ctx, cancel := context.WithTimeoutCause(ctx, f.Timeout, fmt.Errorf("no complete answer within %s (--timeout)", f.Timeout))
+	ctx, cancel := f.inTime(ctx)
 	defer cancel()
-	if v.conn == nil {
-		f.event(v, "connecting")
-		conn, err := f.Connect(ctx, v.Host)
-		if err != nil {
-			v.Err, v.interrupted = cause(ctx, err), outer.Err() != nil
-			return
-		}
-		v.conn, v.Address = conn, conn.Address()
+	if err := f.connect(ctx, v); err != nil {
+		v.Err, v.interrupted = cause(ctx, err), outer.Err() != nil
+		return
 	}
 	f.event(v, "looking")
 	probes := []remote.Probe{{Name: workSection, Script: remote.WorkProbe}}
@@ -147,7 +141,6 @@ func (f *Fleet) look(ctx context.Context, v *Visit) {
 		v.hangUp()
 		return
 	}
-	v.seen = time.Now()
 	byName := make(map[string]remote.Section, len(sections))
 	for _, s := range sections {
 		byName[s.Name] = s
@@ -160,6 +153,25 @@ func (f *Fleet) look(ctx context.Context, v *Visit) {
 		}
 		v.Looks = append(v.Looks, lookOf(t, v.Host, s))
 	}
+}
+
+// inTime is a context for one look at one host, connecting included.
+func (f *Fleet) inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, f.Timeout, fmt.Errorf("no complete answer within %s (--timeout)", f.Timeout))
+}
+
+// connect connects where there is no connection yet.
+func (f *Fleet) connect(ctx context.Context, v *Visit) error {
+	if v.conn != nil {
+		return nil
+	}
+	f.event(v, "connecting")
+	conn, err := f.Connect(ctx, v.Host)
+	if err != nil {
+		return err
+	}
+	v.conn, v.Address = conn, conn.Address()
+	return nil
 }
 
 // lookOf reads and judges one section. What could not be looked at becomes an
