@@ -198,16 +198,7 @@ func (p *driverPlan) hold(c *change, wish bool) {
 		}
 	}
 	c.Hint = ""
-	step := holdStep(p.f.Manager, change, wish)
-	if p.installing() && len(p.to.optional) > 0 && p.f.Manager == "apt" && wish {
-		// What no repository had is not there to be held.
-		step.Run.Script = "set --\nfor name in" + quotedWords(change) + `; do
-	case $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) in installed) set -- "$@" "$name" ;; esac
-done
-apt-mark hold "$@"
-`
-	}
-	c.Steps = append(c.Steps, step)
+	c.Steps = append(c.Steps, holdStep(p.f.Manager, change, wish, p.installing() && len(p.to.optional) > 0))
 }
 
 // metapackage reports whether what is named only brings the packages of the driver,
@@ -288,16 +279,9 @@ func (p *driverPlan) holdNames() []string {
 	return names
 }
 
-// quotedWords are names as words of a script.
-func quotedWords(names []string) string {
-	var words strings.Builder
-	for _, n := range names {
-		words.WriteString(" " + quote(n))
-	}
-	return words.String()
-}
-
-func holdStep(manager string, names []string, hold bool) remote.Step {
+// holdStep holds packages, or ends that. Some may be absent where they were
+// optional and no repository had them; apt is asked which are there.
+func holdStep(manager string, names []string, hold, someAbsent bool) remote.Step {
 	words := quotedWords(names)
 	title := "hold"
 	verb := map[string]string{"apt": "apt-mark hold", "zypper": "zypper --non-interactive addlock"}[manager]
@@ -306,6 +290,13 @@ func holdStep(manager string, names []string, hold bool) remote.Step {
 		verb = map[string]string{"apt": "apt-mark unhold", "zypper": "zypper --non-interactive removelock"}[manager]
 	}
 	script := verb + words
+	if manager == "apt" && hold && someAbsent {
+		script = "set --\nfor name in" + words + `; do
+	case $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) in installed) set -- "$@" "$name" ;; esac
+done
+apt-mark hold "$@"
+`
+	}
 	if manager == "dnf" || manager == "yum" {
 		// Not every system comes with the plugin; what it has locked before is
 		// another version.

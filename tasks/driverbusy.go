@@ -128,11 +128,11 @@ func (p *driverPlan) leadUp(c *change) {
 }
 
 func unitWords(names []string) string {
-	var b strings.Builder
-	for _, n := range names {
-		b.WriteString(" " + quote(n+".service"))
+	units := make([]string, len(names))
+	for i, n := range names {
+		units[i] = n + ".service"
 	}
-	return b.String()
+	return quotedWords(units)
 }
 
 func stopUnits(names []string) remote.Step {
@@ -182,15 +182,11 @@ func (p *driverPlan) unloadScript(services []string) string {
 			order = slices.Insert(order, 0, m)
 		}
 	}
-	var words strings.Builder
-	for _, m := range order {
-		words.WriteString(" " + quote(m))
-	}
 	restart := ""
 	if len(services) > 0 {
 		restart = "	systemctl start --" + unitWords(services) + "\n"
 	}
-	return holdersScript("") + `for module in` + words.String() + `; do
+	return holdersScript("") + `for module in` + quotedWords(order) + `; do
 	[ -d "/sys/module/$module" ] || continue
 	if out=$(rmmod "$module" 2>&1); then continue; fi
 	holders

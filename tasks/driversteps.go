@@ -245,14 +245,14 @@ func (p *driverPlan) fetchFormer(c *change) {
 	if !p.w.Rollback || p.f.Manager != "apt" || p.goingBack() == nil {
 		return
 	}
-	var words strings.Builder
+	var former []string
 	for _, i := range p.formerPackages() {
-		words.WriteString(" " + quote(i.Name+"="+i.Version))
+		former = append(former, i.Name+"="+i.Version)
 	}
 	c.Steps = append(c.Steps, remote.Step{
 		Title: "apt-get download the former " + p.has.version + ", for the way back",
 		Run: &remote.Command{
-			Script:  "cd /var/cache/apt/archives && apt-get -q download" + words.String(),
+			Script:  "cd /var/cache/apt/archives && apt-get -q download" + quotedWords(former),
 			Timeout: 15 * time.Minute, Detached: true,
 		},
 	})

@@ -183,3 +183,12 @@ system() {
 // lets nothing with a newline or another control character get this far, but
 // the content of a whole file does have lines.
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// quotedWords are texts as words of a script, a blank before each.
+func quotedWords(texts []string) string {
+	var words strings.Builder
+	for _, t := range texts {
+		words.WriteString(" " + quote(t))
+	}
+	return words.String()
+}

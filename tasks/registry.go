@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"net"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -76,11 +75,13 @@ func (w registryWish) ca() string {
 	return b.String()
 }
 
-// address is host and port, which a name need not have.
-func (w registryWish) address() (host string, port int) {
-	host, p, err := net.SplitHostPort(w.name)
+func (w registryWish) address() (host string, port int) { return registryAddress(w.name) }
+
+// registryAddress is host and port, which a name need not have.
+func registryAddress(name string) (host string, port int) {
+	host, p, err := net.SplitHostPort(name)
 	if err != nil {
-		return strings.Trim(w.name, "[]"), 443
+		return strings.Trim(name, "[]"), 443
 	}
 	port, _ = strconv.Atoi(p) // checked by the inventory
 	return host, port
@@ -107,23 +108,6 @@ func reachRegistries(h inventory.Host) []remote.Endpoint {
 		endpoints = append(endpoints, e)
 	}
 	return endpoints
-}
-
-// runtimeProxy is the proxy that a container runtime, being a program in Go,
-// asks for an address; nil: none.
-func runtimeProxy(p *inventory.Proxy, host string, port int) *remote.HTTPProxy {
-	if p.HTTPSProxy == "" || inventory.Direct(inventory.ReaderGo, strings.Split(wishOf(p).noProxy, ","), host, port) {
-		return nil
-	}
-	u, err := url.Parse(p.HTTPSProxy)
-	if err != nil {
-		return nil // the inventory refused it
-	}
-	via := &remote.HTTPProxy{Host: u.Hostname(), Port: 80, Username: p.Username, Password: p.Password}
-	if n, err := strconv.Atoi(u.Port()); err == nil {
-		via.Port = n
-	}
-	return via
 }
 
 func probeRegistry(h inventory.Host) string {

@@ -87,12 +87,8 @@ func readRegistry(s remote.Section) (Facts, error) {
 			}
 		}
 	}
-	for line := range strings.Lines(s.Reached) {
-		var r remote.Reached
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			return nil, fmt.Errorf("probe %s: the way to its endpoints: %w", s.Name, err)
-		}
-		f.Reached = append(f.Reached, r)
+	if f.Reached, err = readReached(s); err != nil {
+		return nil, err
 	}
 	return f, nil
 }

@@ -1,7 +1,6 @@
 package tasks
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -172,12 +171,8 @@ func readSquid(s remote.Section) (Facts, error) {
 	for _, p := range squidPorts(f.lines) {
 		f.Ports = append(f.Ports, p.words()[1])
 	}
-	for line := range strings.Lines(s.Reached) {
-		var r remote.Reached
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			return nil, fmt.Errorf("probe %s: what was asked of the proxy: %w", s.Name, err)
-		}
-		f.Asked = append(f.Asked, r)
+	if f.Asked, err = readReached(s); err != nil {
+		return nil, err
 	}
 	return f, nil
 }

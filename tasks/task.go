@@ -9,6 +9,7 @@
 //	os.go         which system, package manager and init a host has
 //	ledger.go     what was put on a host, remembered there, so that it can be taken away again
 //	edit.go       single lines of files that belong to somebody else
+//	reached.go    the way to what is outside, and what came of it
 //	resources.go  CPUs, memory, disk
 //	proxy.go      the outbound proxy: its probe; proxywish.go as files spell it,
 //	              proxyfacts.go, proxyplan.go with proxyapt.go and proxyunits.go,
@@ -19,6 +20,7 @@
 //	              a file for each runtime, registryreach.go the way there,
 //	              registrygone.go what is taken away; toml.go and jsonedit.go change
 //	              single values of files that belong to somebody else
+//	egress.go     the endpoints outside; not in All yet, see docs/ROADMAP.md
 //	driver.go     the NVIDIA driver: its reader, with driverread.go and driveroffers.go;
 //	              driverprobe.go, driverprobekernels.go and driverprobeask.go the probe,
 //	              driverfacts.go, drivergpu.go which GPU it is; driverplan.go, and the files
