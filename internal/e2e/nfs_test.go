@@ -24,6 +24,7 @@ ssh {
   connect_timeout = "60s"
 }
 host "gpu-01" { address = "` + gpu.IP + `" }
+egress { enabled = false } # nothing outside is there
 `
 	mount := func(path, export, more string) string {
 		return "nfs_mount \"" + path + "\" {\n  server = \"" + nas.IP + "\"\n  export = \"" + export + "\"\n" + more + "\n}\n"

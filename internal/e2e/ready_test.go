@@ -37,6 +37,7 @@ host "cpu-01" {
   sudo { password = env("SUDO_PASSWORD") }
 }
 role "worker" {}
+egress { enabled = false } # nothing outside is there
 `
 
 const proxyBlock = `
@@ -154,6 +155,7 @@ nfs_mount "/mnt/data" {
   export = "/srv/data"
 }
 host "gpu-01" { address = "`+host.IP+`" }
+egress { enabled = false } # nothing outside is there
 `)
 	before := host.SSH(t, tree)
 	contains(t, "plan", c.run(3, "plan", "inventory.hcl"), "kernel", "/mnt/data")
@@ -178,6 +180,7 @@ ssh {
 host "gpu-01" { address = "`+hosts[0].IP+`" }
 host "gpu-02" { address = "`+hosts[1].IP+`" }
 resources { min_cpus = 1 }
+egress { enabled = false } # nothing outside is there
 `)
 	hosts[1].Partition(t)
 	r := c.result(4, "check", "inventory.hcl")
