@@ -47,6 +47,7 @@ type Settings struct {
 	Driver       *Driver     // nil: no nvidia_driver block applies
 	Mounts       []Mount     // by path, parents before children
 	Kubernetes   *Kubernetes // nil: taken away with enabled = false
+	Toolkit      *Toolkit    // nil: no container_toolkit block applies
 }
 
 // A Wish is a wanted value and where the wish comes from. It is unset when Why
@@ -154,7 +155,7 @@ type Mount struct {
 	Why       string
 }
 
-// Kubernetes holds the versions that a host's kubelet may have. Both are
+// Kubernetes is what a host must be like to join a cluster. Both versions are
 // constraints in go-version syntax, the profile's included; a host is measured
 // by the one that fits what runs on it.
 type Kubernetes struct {
@@ -162,6 +163,22 @@ type Kubernetes struct {
 	Recommended          string // one version; may be empty
 	OpenShift            Wish[string]
 	OpenShiftRecommended string
+	ControlPlane         bool          // the host also runs the API server and etcd, or will
+	Swap                 string        // off, allowed
+	CgroupDriver         string        // systemd, cgroupfs; empty: the one that kubelet is set to
+	TimeSkew             time.Duration // from the controller's clock, at most
+	Kubeconfig           string        // of the cluster that the host is in, or will be; empty: nobody is asked
+	// Why is where Kubernetes is asked for: its block, else the profile's
+	// requirement; empty: nobody asks for it, and nothing is looked at.
+	Why string
+}
+
+// A Toolkit is the wished NVIDIA Container Toolkit: packages, and the runtimes
+// that are told of it.
+type Toolkit struct {
+	Constraint string // go-version syntax; empty: whichever the repository has
+	Repository string // a mirror of NVIDIA's; empty: NVIDIA's own
+	Why        string
 }
 
 // A Driver is the wished NVIDIA driver.

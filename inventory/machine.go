@@ -40,6 +40,18 @@ func defaultDriver() Driver {
 var kubernetesSpec = spec[Kubernetes]{
 	{"version", func(k *Kubernetes, in input) { k.Version = wish(in.version(constraint), in) }},
 	{"openshift", func(k *Kubernetes, in input) { k.OpenShift = wish(in.version(constraint), in) }},
+	{"control_plane", func(k *Kubernetes, in input) { k.ControlPlane = in.boolean() }},
+	{"swap", func(k *Kubernetes, in input) { k.Swap = in.choice("off", "allowed") }},
+	{"cgroup_driver", func(k *Kubernetes, in input) { k.CgroupDriver = in.choice("systemd", "cgroupfs") }},
+	{"time_skew", func(k *Kubernetes, in input) { k.TimeSkew = in.duration(100*time.Millisecond, time.Hour) }},
+	{"kubeconfig", func(k *Kubernetes, in input) { k.Kubeconfig = in.text(nil) }},
+}
+
+func defaultKubernetes() Kubernetes { return Kubernetes{Swap: "off", TimeSkew: time.Second} }
+
+var toolkitSpec = spec[Toolkit]{
+	{"version", func(t *Toolkit, in input) { t.Constraint = in.version(constraint) }},
+	{"repository", func(t *Toolkit, in input) { t.Repository = in.text(httpURL) }},
 }
 
 func checksum(s string) error {

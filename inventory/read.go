@@ -31,6 +31,7 @@ var settingsKinds = []kind{
 	kindOf("nvidia_driver", driverSpec, nil, true),
 	kindOf("squid", squidSpec, nil, true),
 	kindOf("kubernetes", kubernetesSpec, nil, true),
+	kindOf("container_toolkit", toolkitSpec, nil, true),
 }
 
 // levelSchema is the schema of a level: its own attributes and blocks, and the

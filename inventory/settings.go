@@ -12,11 +12,8 @@ func (l *loader) settings(p *Profile, role string, levels []*level) *Settings {
 		Requirements: p,
 		Sudo:         Sudo{Enabled: true},
 		Resources:    Resources{DiskPath: "/var/lib"},
-		Kubernetes: &Kubernetes{
-			Version: Wish[string]{p.Kubernetes.Constraint, p.Kubernetes.Why}, Recommended: p.Kubernetes.Recommended,
-			OpenShift: Wish[string]{p.OpenShift.Constraint, p.OpenShift.Why}, OpenShiftRecommended: p.OpenShift.Recommended,
-		},
 	}
+	s.Kubernetes = l.kubernetes(p, layersOf(levels, "kubernetes"))
 	if r, ok := p.Role(role); ok {
 		s.Resources.MinCPUs, s.Resources.MinMemory, s.Resources.MinDisk = r.MinCPUs, r.MinMemory, r.MinDisk
 	}
@@ -70,13 +67,10 @@ func (l *loader) settings(p *Profile, role string, levels []*level) *Settings {
 			l.checkDriver(x, la)
 		}
 	}
-	if la := layersOf(levels, "kubernetes"); len(la) > 0 {
-		var x Kubernetes
-		if _, on := fold(kubernetesSpec, la, &x); on {
-			s.Kubernetes.Version = bothWishes(x.Version, s.Kubernetes.Version)
-			s.Kubernetes.OpenShift = bothWishes(x.OpenShift, s.Kubernetes.OpenShift)
-		} else {
-			s.Kubernetes = nil
+	if la := layersOf(levels, "container_toolkit"); len(la) > 0 {
+		var x Toolkit
+		if why, on := fold(toolkitSpec, la, &x); on {
+			x.Why, s.Toolkit = why, &x
 		}
 	}
 	labels, byLabel := labelled(levels, "nfs_mount")
@@ -101,6 +95,25 @@ func (l *loader) settings(p *Profile, role string, levels []*level) *Settings {
 	slices.SortFunc(s.Registries, func(a, b Registry) int { return cmp.Compare(a.Name, b.Name) })
 	s.Egress = l.endpoints(p, role, layersOf(levels, "egress"))
 	return s
+}
+
+// kubernetes is what the profile asks for, and the blocks over it; nil where
+// they take it away.
+func (l *loader) kubernetes(p *Profile, layers []*layer) *Kubernetes {
+	k := defaultKubernetes()
+	on := true
+	if len(layers) > 0 {
+		k.Why, on = fold(kubernetesSpec, layers, &k)
+		k.Kubeconfig = l.path(k.Kubeconfig)
+	}
+	if !on {
+		return nil
+	}
+	k.Version = bothWishes(k.Version, Wish[string]{p.Kubernetes.Constraint, p.Kubernetes.Why})
+	k.OpenShift = bothWishes(k.OpenShift, Wish[string]{p.OpenShift.Constraint, p.OpenShift.Why})
+	k.Recommended, k.OpenShiftRecommended = p.Kubernetes.Recommended, p.OpenShift.Recommended
+	k.Why = cmp.Or(k.Why, k.Version.Why, k.OpenShift.Why)
+	return &k
 }
 
 // bothWishes demands what a wish and the profile demand.

@@ -44,5 +44,5 @@ host "six" { address = "${index}" } # ERROR Unknown name: There is no "index" he
 host "seven" { address = local.nothing } # ERROR Unknown local value: No local value "nothing" is declared.
 host "eight" {
   nfs_mount {} # ERROR Missing name for nfs_mount: The block needs a name. Write it as nfs_mount "NAME" { … }.
-  unknown "x" {} # ERROR Unsupported block type: Blocks of type "unknown" are not expected here. Known are "ssh", "sudo", "proxy", "egress", "nfs_mount", "registry", "resources", "nvidia_driver", "squid" and "kubernetes".
+  unknown "x" {} # ERROR Unsupported block type: Blocks of type "unknown" are not expected here. Known are "ssh", "sudo", "proxy", "egress", "nfs_mount", "registry", "resources", "nvidia_driver", "squid", "kubernetes" and "container_toolkit".
 }
