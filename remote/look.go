@@ -26,19 +26,19 @@ type Probe struct {
 
 // A Section is what one probe printed.
 type Section struct {
-	Name string
+	Name string `json:"name"`
 	// Out is its standard output: bounded, valid UTF-8 or escaped. Its lines
 	// are a stranger's words all the same.
-	Out string
-	Err string // its standard error, likewise
+	Out string `json:"out,omitempty"`
+	Err string `json:"err,omitempty"` // its standard error, likewise
 	// Exit is the probe's exit status.
-	Exit int
+	Exit int `json:"exit"`
 	// Reached is how the way to the probe's endpoints went: a Reached in JSON a
 	// line, in their order.
-	Reached string
+	Reached string `json:"reached,omitempty"`
 	// Failure says why there is no complete output ("no answer within 10s",
 	// "output over 1 MiB", "connection lost"). Empty: the probe came to its end.
-	Failure string
+	Failure string `json:"failure,omitempty"`
 }
 
 // Look runs all probes in one exec, each in a subshell of its own. prelude is

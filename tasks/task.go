@@ -25,6 +25,7 @@
 //	              driverprobe.go, driverprobekernels.go and driverprobeask.go the probe,
 //	              driverfacts.go, drivergpu.go which GPU it is; driverplan.go, and the files
 //	              beside it, what is wanted and how it is done
+//	acrossfleet.go what only the hosts together show
 //	nfs.go        NFS mounts: facts; nfsprobe.go, nfsplan.go, nfspossible.go,
 //	              nfsbusy.go who uses them, nfssteps.go, nfsgone.go what is taken away;
 //	              fstab.go, mounts.go and mountoptions.go what fstab and the kernel say
@@ -104,7 +105,10 @@ type Finding struct {
 	Want    string
 	Why     string // "inventory.hcl:31", or "runai-2020: dedicated CPU-only worker"
 	State   State
-	Hint    string        // what a person can do, where there is a next step
+	Hint    string // what a person can do, where there is a next step
+	// Warning is what falls short of a recommendation, in words: "1.17 is
+	// recommended". It never blocks: the state stands as it is.
+	Warning string
 	Steps   []remote.Step // none when only a person can fix it
 	// Back is the way back: run when this finding, or a later one of its task,
 	// has failed after a step of it that installs or disrupts was begun: what

@@ -38,24 +38,39 @@ type Result struct {
 	Inventory      string  `json:"inventory"`
 	Requirements   string  `json:"requirements"`
 	Hosts          []Host  `json:"hosts"`
-	Summary        Summary `json:"summary"`
-	ExitCode       int     `json:"exit_code"`
+	// Fleet is what no host shows alone: a machine-id that two of them have.
+	Fleet    []FleetFinding `json:"fleet"`
+	Summary  Summary        `json:"summary"`
+	ExitCode int            `json:"exit_code"`
 
+	// Notes are what a reader should know of how the result came about: hosts
+	// that were left out of a comparison, an ignore that matched nothing.
+	Notes  []string `json:"notes,omitempty"`
 	Mended []Mended `json:"mended,omitempty"` // check: wrong at the last check, as wanted now
 }
 
 // A Host is one host's part of a result.
 type Host struct {
-	Name           string    `json:"name"`
-	Address        string    `json:"address"` // host:port
-	Role           string    `json:"role"`
-	Status         string    `json:"status"` // failed, unreachable, unknown, unmet, pending, settled
-	Error          string    `json:"error"`
-	Hint           string    `json:"hint,omitempty"`
-	RebootPending  bool      `json:"reboot_pending"`
-	ElapsedSeconds float64   `json:"elapsed_seconds"`
-	New            bool      `json:"new,omitempty"` // check: not in trouble as a whole at the last check
-	Findings       []Finding `json:"findings"`
+	Name           string  `json:"name"`
+	Address        string  `json:"address"` // host:port
+	Role           string  `json:"role"`
+	Status         string  `json:"status"` // failed, unreachable, unknown, unmet, pending, settled
+	Error          string  `json:"error"`
+	Hint           string  `json:"hint,omitempty"`
+	RebootPending  bool    `json:"reboot_pending"`
+	ElapsedSeconds float64 `json:"elapsed_seconds"`
+	New            bool    `json:"new,omitempty"` // check: not in trouble as a whole at the last check
+	// Ready is the verdict: all that was asked of the host is as wanted or
+	// ignored, and nothing that the fleet shows together speaks against it.
+	Ready    bool      `json:"ready"`
+	Reasons  []string  `json:"reasons"` // why it is not ready
+	Findings []Finding `json:"findings"`
+}
+
+// A FleetFinding is tasks.FleetFinding as a result shows it.
+type FleetFinding struct {
+	Hosts []string `json:"hosts"`
+	Finding
 }
 
 // A Finding is tasks.Finding as a result shows it.
@@ -71,8 +86,10 @@ type Finding struct {
 	Back       []string `json:"back,omitempty"`  // the way back, should they fail
 	After      []string `json:"after,omitempty"` // what follows once all of the task is as wanted
 	Hint       string   `json:"hint,omitempty"`
-	Error      string   `json:"error,omitempty"` // why a step failed
-	New        bool     `json:"new,omitempty"`   // check: not wrong at the last check
+	Error      string   `json:"error,omitempty"`   // why a step failed
+	Warning    string   `json:"warning,omitempty"` // what falls short of a recommendation
+	Ignored    string   `json:"ignored,omitempty"` // why somebody ignores it: it does not count
+	New        bool     `json:"new,omitempty"`     // check: not wrong at the last check
 
 	// Done is how many of the steps apply carried out; it is not part of the
 	// document either.
@@ -92,6 +109,10 @@ type Summary struct {
 	Unknown     int `json:"unknown"`
 	Unreachable int `json:"unreachable"`
 	Failed      int `json:"failed"`
+
+	Ready    int `json:"ready"`    // hosts
+	Warnings int `json:"warnings"` // findings that fall short of a recommendation
+	Ignored  int `json:"ignored"`  // findings that somebody ignores
 }
 
 // From is a task's finding as results show it. Passwords that a host keeps in
@@ -109,6 +130,7 @@ func From(task string, f tasks.Finding) Finding {
 		Back:       titles(f.Back),
 		After:      titles(f.After),
 		Hint:       Redact(f.Hint),
+		Warning:    Redact(f.Warning),
 		Plan:       f.Steps,
 	}
 }

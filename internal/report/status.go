@@ -167,10 +167,16 @@ func (r *Result) complete() {
 	if r.Hosts == nil {
 		r.Hosts = []Host{}
 	}
+	if r.Fleet == nil {
+		r.Fleet = []FleetFinding{}
+	}
 	for i := range r.Hosts {
 		h := &r.Hosts[i]
 		if h.Findings == nil {
 			h.Findings = []Finding{}
+		}
+		if h.Reasons == nil {
+			h.Reasons = []string{}
 		}
 		for j := range h.Findings {
 			if h.Findings[j].Steps == nil {
