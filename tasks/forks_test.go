@@ -27,6 +27,7 @@ func TestProcesses(t *testing.T) {
 		"proxy":     3, // grep, with a password stat, with runtimes systemctl
 		"squid":     3, // where it is installed: stat, grep, systemctl
 		"registry":  1, // containerd or docker, which says what it makes of its files
+		"egress":    0, // the connection is asked, not the host
 		"driver":    1, // the package database; with GPUs see TestDriverProcesses
 		"nfs":       3, // grep, timeout, what it runs
 	}

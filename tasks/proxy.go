@@ -61,7 +61,7 @@ apt)
 			if [ -r "$file" ]; then set -- "$@" "$file"; else printf '@closed %s\n' "$file"; fi
 		fi
 	done
-	if [ $# -gt 0 ]; then ran apt grep -isH proxy "$@"; fi
+	` + aptTrust(w.certificates) + `if [ $# -gt 0 ]; then ran apt grep -isH -e proxy` + patterns(w.certificates) + ` "$@"; fi
 	;;
 dnf) show ` + dnfPath + ` ;;
 yum) show ` + yumPath + ` ;;

@@ -110,7 +110,12 @@ func readProxy(s remote.Section) (Facts, error) {
 				return nil, fmt.Errorf("probe %s: grep in /etc/apt/apt.conf.d: exit status %d", s.Name, b.exit())
 			}
 			for _, line := range b.lines {
-				if p, text, ok := strings.Cut(line, ":"); ok && strings.HasPrefix(p, "/") && isAptPart(p) {
+				p, text, ok := strings.Cut(line, ":")
+				switch {
+				case !ok:
+				case p == trustStores["debian"].bundle:
+					f.Trusted = append(f.Trusted, text)
+				case strings.HasPrefix(p, "/") && isAptPart(p):
 					f.apt = append(f.apt, aptLine{p, text})
 				}
 			}
@@ -128,7 +133,7 @@ func readProxy(s remote.Section) (Facts, error) {
 		case "trust":
 			f.noTool = b.noted("no tool")
 		case "trusted":
-			f.Trusted = b.lines
+			f.Trusted = append(f.Trusted, b.lines...)
 		}
 	}
 	for _, u := range f.Units {

@@ -20,7 +20,7 @@
 //	              a file for each runtime, registryreach.go the way there,
 //	              registrygone.go what is taken away; toml.go and jsonedit.go change
 //	              single values of files that belong to somebody else
-//	egress.go     the endpoints outside; not in All yet, see docs/ROADMAP.md
+//	egress.go     the endpoints outside
 //	driver.go     the NVIDIA driver: its reader, with driverread.go and driveroffers.go;
 //	              driverprobe.go, driverprobekernels.go and driverprobeask.go the probe,
 //	              driverfacts.go, drivergpu.go which GPU it is; driverplan.go, and the files
@@ -81,7 +81,7 @@ func (t Task) Look(h inventory.Host) remote.Probe {
 type Facts any
 
 // All is the order of work, and the table of contents.
-var All = []Task{Resources, Proxy, Squid, Registry, Driver, NFS}
+var All = []Task{Resources, Proxy, Squid, Registry, Egress, Driver, NFS}
 
 // A State is how a finding stands.
 type State string

@@ -97,14 +97,10 @@ if command -v update-ca-certificates >/dev/null || command -v update-ca-trust >/
 	b.WriteString(which)
 	if len(wanted) > 0 {
 		b.WriteString("bundle=\ncase $trust in\n")
-		for _, kind := range []string{"debian", "el", "suse"} {
+		for _, kind := range []string{"el", "suse"} {
 			b.WriteString(kind + ") bundle=" + trustStores[kind].bundle + " ;;\n")
 		}
-		b.WriteString("esac\nif [ -r \"$bundle\" ]; then ran trusted grep -xF")
-		for _, c := range wanted {
-			b.WriteString(" -e " + quote(c.line()))
-		}
-		b.WriteString(" \"$bundle\"; fi\n")
+		b.WriteString("esac\nif [ -r \"$bundle\" ]; then ran trusted grep -xF" + patterns(wanted) + " \"$bundle\"; fi\n")
 	}
 	// Those that we put there, now and earlier.
 	b.WriteString(`for dir in ` + trustStores["debian"].folder + ` ` + trustStores["el"].folder + ` ` + trustStores["suse"].folder + `; do
@@ -113,6 +109,25 @@ if command -v update-ca-certificates >/dev/null || command -v update-ca-trust >/
 	done
 done
 `)
+	return b.String()
+}
+
+// aptTrust has the grep that looks at apt's files look at Debian's bundle too,
+// which saves a process.
+func aptTrust(wanted []certificate) string {
+	if len(wanted) == 0 {
+		return ""
+	}
+	bundle := trustStores["debian"].bundle
+	return "if [ -r " + bundle + " ]; then set -- \"$@\" " + bundle + "; fi\n\t"
+}
+
+// patterns are grep's, for the lines by which certificates are known.
+func patterns(wanted []certificate) string {
+	var b strings.Builder
+	for _, c := range wanted {
+		b.WriteString(" -e " + quote(c.line()))
+	}
 	return b.String()
 }
 

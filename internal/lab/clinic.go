@@ -33,6 +33,8 @@ const (
 	mountPath = "/mnt/data"
 	noProxy   = "10.77.0.0/16,.example.com"
 	password  = "practice"
+
+	authorityFile = "corp-ca.pem" // beside the inventory
 )
 
 // newWorld is what is around the machines, and the systems they can run.
@@ -123,6 +125,8 @@ func clinic(all map[string]distro) []patient {
 			illness: "the kernel of the next boot has no driver: its headers are not installed", infect: readyByHand, later: newKernel},
 		{name: "cpu-01", role: "cpu", spec: machineSpec(ubuntu, 10),
 			illness: "too little memory", infect: noMount},
+		{name: "cpu-02", role: "cpu", spec: machineSpec(ubuntu, 15),
+			illness: "the proxy does not let it through to quay.io", infect: readyByHand},
 	}
 	for i := range list {
 		s := &list[i].spec
@@ -135,6 +139,9 @@ func clinic(all map[string]distro) []patient {
 			s.memory = 2_050_000 * 1024
 			s.gpus = nil
 			s.cpus = 8
+		case "cpu-02":
+			s.gpus = nil
+			s.denied = []string{"quay.io"}
 		}
 	}
 	return list

@@ -22,9 +22,9 @@ import (
 
 // A Config says what fleet to start.
 type Config struct {
-	// Dir is where inventory.hcl, id_ed25519, known_hosts and, for looking
-	// around with ssh -F, ssh_config are written; it is made where it is not
-	// there.
+	// Dir is where inventory.hcl, id_ed25519, known_hosts, the authority of
+	// the box behind the proxy and, for looking around with ssh -F, ssh_config
+	// are written; it is made where it is not there.
 	Dir string
 	// Hosts is how many healthy hosts to start. 0: the clinic, some twelve
 	// hosts of which each has an illness of its own.
@@ -82,7 +82,7 @@ func Start(ctx context.Context, config Config) (*Fleet, error) {
 			return nil, errors.Join(err, f.Close())
 		}
 	}
-	if err := f.write(config, patients); err != nil {
+	if err := f.write(config, patients, w.outside.CA); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	context.AfterFunc(f.ctx, func() { _ = f.Close() }) // also runs after a Close, which does no harm
@@ -203,7 +203,7 @@ func mayWrite(dir string) error {
 	if err == nil && strings.HasPrefix(string(text), marker) {
 		return nil
 	}
-	for _, name := range []string{"inventory.hcl", "id_ed25519", "known_hosts", "ssh_config"} {
+	for _, name := range []string{"inventory.hcl", "id_ed25519", "known_hosts", "ssh_config", authorityFile} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
 			return fmt.Errorf("start lab: %s is there already, and no lab wrote it; name another folder", filepath.Join(dir, name))
 		}
@@ -211,7 +211,7 @@ func mayWrite(dir string) error {
 	return nil
 }
 
-func (f *Fleet) write(config Config, patients []patient) error {
+func (f *Fleet) write(config Config, patients []patient, authority string) error {
 	if err := mayWrite(config.Dir); err != nil {
 		return err
 	}
@@ -249,6 +249,7 @@ func (f *Fleet) write(config Config, patients []patient) error {
 		{"id_ed25519", pem.EncodeToMemory(block), 0o600},
 		{"known_hosts", []byte(known.String()), 0o644},
 		{"ssh_config", []byte(way.String()), 0o644},
+		{authorityFile, []byte(authority), 0o644},
 		{"inventory.hcl", []byte(inventoryFor(dir, patients)), 0o644},
 	} {
 		name := filepath.Join(dir, file.name)

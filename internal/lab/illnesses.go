@@ -89,6 +89,7 @@ func readyByHand(m *Machine) {
 // prepared is such a host but for the driver.
 func prepared(m *Machine) {
 	withRuntime(m)
+	trusting(m)
 	m.install(m.names().nfs)
 	fstab, _ := m.ReadFile("/etc/fstab")
 	m.put("/etc/fstab", fstab+nasName+":"+nasExport+" "+mountPath+" nfs rw,hard,noatime,vers=4.2,_netdev,nofail 0 0\n")
@@ -117,6 +118,23 @@ func prepared(m *Machine) {
 		m.put("/etc/sysconfig/proxy", strings.NewReplacer(`PROXY_ENABLED="no"`, `PROXY_ENABLED="yes"`, `HTTP_PROXY=""`, `HTTP_PROXY="`+proxyURL+`"`,
 			`HTTPS_PROXY=""`, `HTTPS_PROXY="`+proxyURL+`"`, `NO_PROXY="localhost, 127.0.0.1"`, `NO_PROXY="`+noProxy+`,localhost,127.0.0.1,::1,.svc,.cluster.local"`).Replace(text))
 	}
+}
+
+// trusting is a host that knows the authority of the box behind the proxy.
+func trusting(m *Machine) {
+	const name = "corp-ca"
+	anchor, bundle := "/usr/local/share/ca-certificates/"+name+".crt", "/etc/ssl/certs/ca-certificates.crt"
+	switch m.spec.distro.manager {
+	case "apt":
+		m.must(m.fs.symlink(root, anchor, "/etc/ssl/certs/"+name+".pem"))
+	case "dnf":
+		anchor, bundle = "/etc/pki/ca-trust/source/anchors/"+name+".pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"
+	case "zypper":
+		anchor, bundle = "/etc/pki/trust/anchors/"+name+".pem", "/var/lib/ca-certificates/ca-bundle.pem"
+	}
+	m.put(anchor, m.world.outside.CA)
+	known, _ := m.ReadFile(bundle)
+	m.put(bundle, known+m.world.outside.CA)
 }
 
 func noMount(m *Machine) {

@@ -82,6 +82,9 @@ proxy {
   http_proxy  = "` + proxyURL + `"
   https_proxy = "` + proxyURL + `"
   no_proxy    = ["` + strings.ReplaceAll(noProxy, ",", `", "`) + `"]
+
+  # Behind the proxy a box looks into TLS and signs with this authority.
+  ca_certificates = [file("` + authorityFile + `")]
 }
 
 nfs_mount "` + mountPath + `" {

@@ -64,6 +64,8 @@ type spec struct {
 	latency time.Duration
 	address string // as the host sees itself: "10.77.1.11"
 
+	denied []string // names to which the proxy does not let it through
+
 	gpus       []gpu
 	nvswitches int
 	secureBoot string // on, off; empty: it has no EFI

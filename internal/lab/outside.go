@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -83,8 +84,9 @@ func (o *outside) certificate(name string) (*tls.Certificate, error) {
 	return o.leaf[name], nil
 }
 
-// proxy answers on a connection to the practice proxy.
-func (o *outside) proxy(c net.Conn) {
+// proxy answers on a connection to the practice proxy, which denies a host some
+// of the names that it lets others through to.
+func (o *outside) proxy(c net.Conn, denied []string) {
 	defer c.Close()
 	in := bufio.NewReader(c)
 	request, err := http.ReadRequest(in)
@@ -92,7 +94,7 @@ func (o *outside) proxy(c net.Conn) {
 		return
 	}
 	name, _, _ := net.SplitHostPort(request.Host)
-	if request.Method != http.MethodConnect || !o.names[name] {
+	if request.Method != http.MethodConnect || !o.names[name] || slices.Contains(denied, name) {
 		_, _ = io.WriteString(c, "HTTP/1.1 403 Forbidden\r\nServer: squid\r\nX-Squid-Error: ERR_ACCESS_DENIED 0\r\nContent-Length: 0\r\n\r\n")
 		return
 	}
@@ -144,7 +146,7 @@ func (m *Machine) reach(host string, port int) (net.Conn, *ssh.OpenChannelError)
 	case isServer:
 		return no("Connection refused")
 	case m.world.isProxy(m, address, port):
-		go m.world.outside.proxy(theirs)
+		go m.world.outside.proxy(theirs, m.spec.denied)
 	default:
 		return no("Connection timed out") // past the proxy there is no way
 	}

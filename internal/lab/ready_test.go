@@ -81,14 +81,16 @@ var ills = map[string]map[string]string{
 	"gpu-05": {"nfs//mnt/data": oldNAS + ":/data"},
 	"gpu-06": with(driverIll("none", "5.15.0-143-generic"), map[string]string{
 		"driver/nouveau": "loaded", "driver/nvidia-persistenced": "not installed",
-		"proxy/environment": "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "nfs//mnt/data": "not mounted"}),
-	"gpu-07": {"proxy/environment": "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "nfs//mnt/data": "not mounted"},
+		"proxy/ca certificates": "not trusted: Example Corp practice CA",
+		"proxy/environment":     "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "nfs//mnt/data": "not mounted"}),
+	"gpu-07": {"proxy/ca certificates": "not trusted: Example Corp practice CA", "proxy/environment": "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "nfs//mnt/data": "not mounted"},
 	"gpu-10": {"driver/nvidia driver": "535.309.01, and 535.261.03 loaded", "driver/nvidia packages": "535.309.01", "driver/nvidia module loaded": "535.261.03", "driver/nvidia services": "stopped meanwhile"},
 	"gpu-11": with(driverIll("535.183.01", "5.15.0-143-generic"), stopped, map[string]string{"driver/gpu processes": "python3 (ops, docker 3f1c9d0b7a6e)"}),
 	"gpu-12": with(driverIll("none", rockyKernel), map[string]string{"driver/nouveau": "loaded", "driver/nvidia-persistenced": "not installed"}),
 	"gpu-13": with(driverIll("570.158.01", slesKernel), stopped),
 	"gpu-14": {"driver/nvidia module for 6.1.0-38-amd64": "none"},
 	"cpu-01": {"resources/memory": "1.9"},
+	"cpu-02": {"egress/quay.io:443": "403"},
 }
 
 // driverIll is a driver that is to be replaced.
@@ -109,7 +111,7 @@ func with(a map[string]string, others ...map[string]string) map[string]string {
 }
 
 // stays are those of the clinic that no plan makes well, and what stays.
-var stays = map[string]string{"cpu-01": "resources/memory", "gpu-11": "driver/"}
+var stays = map[string]string{"cpu-01": "resources/memory", "cpu-02": "egress/quay.io:443", "gpu-11": "driver/"}
 
 // Every host of the clinic shows its illness and no other; those that can be
 // made ready are made ready by the steps that are planned, and a second look
