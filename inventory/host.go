@@ -48,6 +48,15 @@ type Settings struct {
 	Mounts       []Mount     // by path, parents before children
 	Kubernetes   *Kubernetes // nil: taken away with enabled = false
 	Toolkit      *Toolkit    // nil: no container_toolkit block applies
+	Ignore       []Ignored   // in the order in which they hold: the first that matches
+}
+
+// An Ignored is a finding that somebody takes responsibility for: it is shown
+// as it is, does not count, and nothing is done about it.
+type Ignored struct {
+	Finding string // TASK/SUBJECT; the subject may hold the globs * and ?
+	Reason  string // in the words of who ignores it; never empty
+	Why     string // "inventory.hcl:12"
 }
 
 // A Wish is a wanted value and where the wish comes from. It is unset when Why
