@@ -122,7 +122,7 @@ func mv(p *process) int {
 				status = s
 				continue
 			}
-			err = p.removeAll(p.abs(from))
+			err = p.machine.fs.removeAll(p.cred, p.abs(from))
 		}
 		if err != nil {
 			status = p.fail(1, "cannot move '%s' to '%s': %s", from, dest, strerror(err))

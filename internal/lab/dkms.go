@@ -205,7 +205,8 @@ func (m *Machine) dkmsRemove(name, version string) {
 			}
 		}
 	}
-	_ = m.fs.remove(root, "/var/lib/dkms/"+source, true)
+	// What is left in its tree would be built anew by the next autoinstall.
+	_ = m.fs.removeAll(root, "/var/lib/dkms/"+source)
 }
 
 func dkms(p *process) int {

@@ -107,7 +107,7 @@ func rm(p *process) int {
 		case errors.Is(err, syscall.ENOENT) && force, errors.Is(err, syscall.ENOTDIR) && force:
 			continue
 		case err == nil && i.IsDir() && isSet(set, "-r", "-R", "--recursive"):
-			err = p.removeAll(p.abs(arg))
+			err = p.machine.fs.removeAll(p.cred, p.abs(arg))
 		case err == nil && i.IsDir():
 			err = syscall.EISDIR
 		case err == nil:
@@ -120,24 +120,25 @@ func rm(p *process) int {
 	return status
 }
 
-func (p *process) removeAll(name string) error {
-	i, err := p.machine.fs.stat(p.cred, name, false)
+// removeAll removes a file, or a folder with all that is in it.
+func (f *filesystem) removeAll(c cred, name string) error {
+	i, err := f.stat(c, name, false)
 	if err != nil {
 		return err
 	}
 	if !i.IsDir() {
-		return p.machine.fs.remove(p.cred, name, false)
+		return f.remove(c, name, false)
 	}
-	entries, err := p.machine.fs.readDir(p.cred, name)
+	entries, err := f.readDir(c, name)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if err := p.removeAll(name + "/" + e.name); err != nil {
+		if err := f.removeAll(c, name+"/"+e.name); err != nil {
 			return err
 		}
 	}
-	return p.machine.fs.remove(p.cred, name, true)
+	return f.remove(c, name, true)
 }
 
 func rmdir(p *process) int {
