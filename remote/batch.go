@@ -35,10 +35,11 @@ type job struct {
 type result struct {
 	out, errs []byte
 	exit      int
-	failure   string  // why there is no complete output
-	begun     bool    // its shell said so
-	ended     [3]bool // by stream
-	killed    bool    // by the host's deadline or ours
+	failure   string    // why there is no complete output
+	begun     bool      // its shell said so
+	ended     [3]bool   // by stream
+	killed    bool      // by the host's deadline or ours
+	at        time.Time // of its end, by our clock
 }
 
 // run runs the jobs until one fails to come to its end. An error is about the
@@ -254,7 +255,7 @@ func (f *follower) mark(fd int, m marker) {
 		r := f.result(i)
 		r.ended[fd] = true
 		if fd == 1 {
-			r.exit = number(1)
+			r.exit, r.at = number(1), time.Now()
 		}
 	}
 }

@@ -39,6 +39,10 @@ type Section struct {
 	// Failure says why there is no complete output ("no answer within 10s",
 	// "output over 1 MiB", "connection lost"). Empty: the probe came to its end.
 	Failure string `json:"failure,omitempty"`
+	// Clock is the controller's when the last of the output had come: what a
+	// host says its own is can be held against it, later too. Zero where there
+	// is no complete output.
+	Clock time.Time `json:"clock,omitzero"`
 }
 
 // Look runs all probes in one exec, each in a subshell of its own. prelude is
@@ -93,7 +97,7 @@ func (c *Conn) lookFrom(ctx context.Context, prelude string, probes []Probe, sec
 	err := b.run(ctx, c)
 	for i := range b.results {
 		r := &b.results[i]
-		sections[first+i] = Section{Name: probes[first+i].Name, Out: text(r.out), Err: Safe(string(r.errs)), Exit: r.exit, Failure: r.failure}
+		sections[first+i] = Section{Name: probes[first+i].Name, Out: text(r.out), Err: Safe(string(r.errs)), Exit: r.exit, Failure: r.failure, Clock: r.at.UTC().Round(0)}
 	}
 	return first + len(b.results), err
 }
