@@ -14,7 +14,8 @@
 //	batch.go     several scripts in one exec, each with its deadline; sections.go tells
 //	             their output apart; look.go all probes so
 //	reach.go     endpoints outside, as the host's network meets them; reachtools.go
-//	             with the host's own tools where its sshd forwards nothing
+//	             with the host's own tools where its sshd forwards nothing; reachwhy.go
+//	             why some did not answer, reachtrust.go whom the host trusts
 //	kill.go      ends what still runs on the host
 //	do.go        steps: file.go, packages.go with apt.go and rpm.go, reboot.go,
 //	             uploadfile.go; upload.go brings content

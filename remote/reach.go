@@ -3,8 +3,6 @@ package remote
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -23,11 +21,12 @@ import (
 	"github.com/runai-prep/runai-prep/internal/secret"
 )
 
-// How long the way to all endpoints of a host may take together: the way itself,
-// its repetition with the host's tools where nothing is forwarded, which is
-// known at once, and what is asked about those that did not answer.
+// How long the way to all endpoints of a host may take together, and its parts:
+// the way itself, its repetition with the host's tools where nothing is
+// forwarded, which is known at once, and what is asked afterwards.
 const (
-	forwardLimit = 7 * time.Second
+	reachLimit   = 10 * time.Second
+	forwardLimit = 5 * time.Second
 	toolsLimit   = 9 * time.Second
 	whyLimit     = 2 * time.Second
 )
@@ -72,6 +71,7 @@ const (
 	NoRoute    Barrier = "unreachable" // the network says that there is no way
 	Silence    Barrier = "timeout"     // no answer
 	ByProxy    Barrier = "proxy"       // the proxy did not let it through
+	NoTLS      Barrier = "handshake"   // it shows no certificate: it speaks something else, or is cut off
 	NotTrusted Barrier = "tls"         // its certificate is not what it should be
 	Unproved   Barrier = "unproved"    // it listens, and the host has no tool that speaks TLS
 	Answer     Barrier = "http"        // it does not answer as a registry does
@@ -89,6 +89,8 @@ type Reached struct {
 	Issuer string `json:"issuer,omitempty"` // of the certificate shown
 	Status int    `json:"status,omitempty"` // of HTTP, from a registry or a proxy
 	Tokens string `json:"tokens,omitempty"` // host:port where a registry sends for tokens
+
+	shown *certified // nil: no certificate was
 }
 
 // bySSH is how Reached calls the usual way.
@@ -103,16 +105,30 @@ const bySSH = "the SSH connection"
 // takes longer than a probe may.
 func (c *Conn) reach(ctx context.Context, endpoints []Endpoint) []Reached {
 	found := make([]Reached, len(endpoints))
-	inTime, cancel := context.WithTimeout(ctx, forwardLimit)
+	ctx, cancel := context.WithTimeout(ctx, reachLimit)
+	defer cancel()
+	c.reachAll(ctx, forwardLimit, endpoints, found, func(int) bool { return true })
+	c.reachByTools(ctx, endpoints, found)
+	way := c
+	if spare := c.explainSilence(ctx, endpoints, found); spare != nil {
+		defer func() { _ = spare.Close() }()
+		way = spare
+	}
+	way.trustThere(ctx, endpoints, found)
+	return found
+}
+
+// reachAll tries those that are asked for by their place, side by side.
+func (c *Conn) reachAll(ctx context.Context, limit time.Duration, endpoints []Endpoint, found []Reached, asked func(int) bool) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var all sync.WaitGroup
 	for i, e := range endpoints {
-		all.Go(func() { found[i] = c.reachOne(inTime, e) })
+		if asked(i) {
+			all.Go(func() { found[i] = c.reachOne(ctx, e) })
+		}
 	}
 	all.Wait()
-	c.reachByTools(ctx, endpoints, found)
-	c.explainSilence(ctx, found)
-	return found
 }
 
 func (c *Conn) reachOne(ctx context.Context, e Endpoint) Reached {
@@ -154,10 +170,18 @@ func (c *Conn) reachOne(ctx context.Context, e Endpoint) Reached {
 	if e.Plain {
 		return r
 	}
-	secured, issuer, err := handshake(ctx, conn, e)
-	r.Issuer = issuer
-	if err != nil {
-		return end(NotTrusted, err)
+	secured, shown, err := handshake(ctx, conn, e)
+	r.shown = shown
+	switch {
+	case shown != nil:
+		r.Issuer = shown.issuer()
+		if err != nil {
+			return end(NotTrusted, err)
+		}
+	case errors.Is(err, io.EOF):
+		return end(NoTLS, errors.New("the connection was closed"))
+	case err != nil:
+		return end(NoTLS, err)
 	}
 	if !e.Registry {
 		return r
@@ -225,44 +249,6 @@ func (o oneByte) Read(b []byte) (int, error) {
 	return o.r.Read(b[:1])
 }
 
-// handshake speaks TLS and checks the certificate as a client would, but knows
-// the issuer also where it is not trusted: that is who sits in between.
-func handshake(ctx context.Context, conn net.Conn, e Endpoint) (secured *tls.Conn, issuer string, err error) {
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool()
-	}
-	for _, pem := range e.Roots {
-		roots.AppendCertsFromPEM([]byte(pem))
-	}
-	secured = tls.Client(conn, &tls.Config{
-		ServerName: e.Host,
-		// Verified below, where the chain is at hand also when it fails.
-		InsecureSkipVerify: true,
-		VerifyConnection: func(s tls.ConnectionState) error {
-			leaf := s.PeerCertificates[0]
-			issuer = Safe(tail(issuerOf(leaf), 200))
-			between := x509.NewCertPool()
-			for _, c := range s.PeerCertificates[1:] {
-				between.AddCert(c)
-			}
-			_, err := leaf.Verify(x509.VerifyOptions{DNSName: e.Host, Roots: roots, Intermediates: between})
-			return err
-		},
-	})
-	err = secured.HandshakeContext(ctx)
-	return secured, issuer, err
-}
-
-func issuerOf(c *x509.Certificate) string {
-	for _, s := range append([]string{c.Issuer.CommonName}, c.Issuer.Organization...) {
-		if s != "" {
-			return s
-		}
-	}
-	return c.Issuer.String()
-}
-
 // askRegistry asks for /v2/: 200, or 401 with where tokens come from.
 func askRegistry(conn net.Conn, e Endpoint, r *Reached) error {
 	request, err := http.NewRequest(http.MethodGet, "https://"+e.address()+"/v2/", nil)
@@ -280,10 +266,26 @@ func askRegistry(conn net.Conn, e Endpoint, r *Reached) error {
 	}
 	_ = response.Body.Close()
 	r.Status = response.StatusCode
-	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusUnauthorized {
-		return errors.New(response.Status)
+	kind, marked := response.Header.Get("Content-Type"), response.Header.Get("Docker-Distribution-Api-Version") != ""
+	if err := notRegistry(response.Status, kind, response.Header.Get("Location")); err != nil && (response.StatusCode/100 != 2 || !marked) {
+		return err
 	}
 	r.Tokens = tokensOf(response.Header.Get("Www-Authenticate"))
+	return nil
+}
+
+// notRegistry is what an answer to /v2/ says against its being one: of a box on
+// the way that shows a page of its own, or sends to one.
+func notRegistry(status, kind, location string) error {
+	code, _, _ := strings.Cut(status, " ")
+	switch u, err := url.Parse(location); {
+	case strings.HasPrefix(code, "3") && err == nil && u.Hostname() != "":
+		return fmt.Errorf("%s, it sends on to %s", status, u.Host)
+	case code != "200" && code != "401":
+		return errors.New(status)
+	case code == "200" && strings.HasPrefix(kind, "text/html"):
+		return fmt.Errorf("%s, with a page for people (text/html)", status)
+	}
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -136,6 +137,35 @@ func silent(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
+// plainHTTP speaks no TLS.
+func plainHTTP(t *testing.T) int {
+	t.Helper()
+	s := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().(*net.TCPAddr).Port
+}
+
+// hangsUp ends every connection with its first byte, as firewalls do that look
+// at names.
+func hangsUp(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, 1))
+			_ = c.(*net.TCPConn).SetLinger(0)
+			_ = c.Close()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
 func freePort(t *testing.T) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -149,6 +179,11 @@ func TestReach(t *testing.T) {
 	names := []string{"registry.test", "private.test", "odd.test"}
 	registry := ours.serve(t, registryOf("https://auth.test/token"), names...)
 	notFound := ours.serve(t, http.NotFoundHandler(), names...)
+	page := ours.serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "please log in")
+	}), names...)
+	sends := ours.serve(t, http.RedirectHandler("https://login.test/?to=registry", http.StatusFound), names...)
 	intercepted := box.serve(t, http.NotFoundHandler(), names...)
 	proxy := &HTTPProxy{Host: "127.0.0.1", Port: connectProxy(t, map[string]int{"registry.test": registry, "private.test": registry, "odd.test": intercepted})}
 	login := *proxy
@@ -174,6 +209,10 @@ func TestReach(t *testing.T) {
 		endpoint("registry.test", 443, &HTTPProxy{Host: "127.0.0.1", Port: freePort(t)}, true),
 		{Host: "registry.test", Port: silent(t), Plain: true},
 		{Host: "registry.test", Port: freePort(t), Plain: true},
+		endpoint("registry.test", page, nil, true),
+		endpoint("registry.test", sends, nil, true),
+		endpoint("registry.test", plainHTTP(t), nil, true),
+		endpoint("registry.test", hangsUp(t), nil, false),
 	}
 	type seen struct {
 		barrier Barrier
@@ -198,6 +237,10 @@ func TestReach(t *testing.T) {
 		{Refused, true, 0, "", ""},
 		{},
 		{barrier: Refused},
+		{Answer, false, 200, "Corp CA", ""},
+		{Answer, false, 302, "Corp CA", ""},
+		{barrier: NoTLS},
+		{barrier: NoTLS},
 	}
 	// What the host's tools can tell is less: openssl knows no HTTP and is not
 	// given a password, bash knows no TLS and no proxy.
@@ -231,7 +274,7 @@ func TestReach(t *testing.T) {
 					}
 				case e.Proxy != nil && (e.Proxy.Username != "" || hide != "curl"):
 					*w = seen{barrier: Forbidden}
-				case hide != "curl" && (w.status != 0 || w.barrier == "" || w.barrier == NotTrusted || i == 5):
+				case hide != "curl" && (w.status != 0 || w.barrier == "" || w.barrier == NotTrusted || w.barrier == NoTLS || i == 5):
 					*w = seen{barrier: Unproved}
 				default:
 					w.tokens, w.status = "", 0
@@ -270,6 +313,9 @@ func TestReach(t *testing.T) {
 				}
 				if got := (seen{r.Barrier, r.Proxy, r.Status, r.Issuer, r.Tokens}); got != w || r.By != by || r.Endpoint != endpoints[i].address() {
 					t.Errorf("%s\ngot  %+v\nwant %+v", line, got, w)
+				}
+				if words := map[int]string{15: "text/html", 16: "login.test"}[i]; w.barrier == Answer && !strings.Contains(r.Said, words) {
+					t.Errorf("%s\nsays nothing of %s", line, words)
 				}
 				if strings.Contains(line, "cnVuYWk6") || strings.Contains(line, `a\":\"`) {
 					t.Errorf("the password shows: %s", line)

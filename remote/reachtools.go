@@ -3,9 +3,8 @@ package remote
 import (
 	"context"
 	"fmt"
-	"net"
+	"net/http"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -39,7 +38,7 @@ try() {
 	if [ -n "$5" ]; then try_proxy="proxy = \"http://$5\"$nl"; fi
 	if [ "$4" != - ] && has curl; then
 		try_tool=curl
-		try_out=$(printf '%s' "$try_proxy$6" | curl -q -K - -sS -m 5 -o /dev/null -w "${nl}HTTP %{http_code} %{http_connect}$nl" "https://$2:$3$4" 2>&1)
+		try_out=$(printf '%s' "$try_proxy$6" | curl -q -K - -sS -m 5 -o /dev/null -w "${nl}HTTP %{http_code} %{http_connect} %{content_type}${nl}SENT %{redirect_url}$nl" "https://$2:$3$4" 2>&1)
 		try_exit=$?
 		case $try_exit in 0 | 60)
 			try_more=$(printf '%s' "$try_proxy$6" | curl -q -K - -k -v -sS -m 2 -o /dev/null "https://$2:$3$4" 2>&1)
@@ -123,7 +122,8 @@ func (c *Conn) reachByTools(ctx context.Context, endpoints []Endpoint, found []R
 var curlEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 var (
-	curlCodes  = regexp.MustCompile(`HTTP (\d{3}) (\d{3})`)
+	curlCodes  = regexp.MustCompile(`HTTP (\d{3}) (\d{3}) ?([^;]*)`)
+	curlSent   = regexp.MustCompile(`SENT (\S+?)(?:;|$)`)
 	curlIssuer = regexp.MustCompile(`ISSUER (.*)`)
 	curlSaid   = regexp.MustCompile(`curl: \(\d+\) ([^;]*)`)
 	anIssuer   = regexp.MustCompile(` i: ?([^;]*)`)
@@ -151,11 +151,16 @@ func toolSaid(e Endpoint, was Reached, tool string, exit int, words string) Reac
 		if m := curlSaid.FindStringSubmatch(words); m != nil {
 			r.Said = Safe(tail(m[1], 300))
 		}
-		connect := 0
+		connect, kind, location := 0, "", ""
 		if m := curlCodes.FindStringSubmatch(words); m != nil {
 			r.Status, _ = strconv.Atoi(m[1])
 			connect, _ = strconv.Atoi(m[2])
+			kind = m[3]
 		}
+		if m := curlSent.FindStringSubmatch(words); m != nil {
+			location = m[1]
+		}
+		against := notRegistry(strings.TrimSpace(fmt.Sprint(r.Status, " ", http.StatusText(r.Status))), kind, location)
 		switch {
 		case e.Proxy != nil && connect >= 300:
 			r.Status = connect
@@ -171,8 +176,10 @@ func toolSaid(e Endpoint, was Reached, tool string, exit int, words string) Reac
 			return said(Refused)
 		case exit == 28:
 			return said(Silence)
-		case exit == 56 || exit == 97:
+		case e.Proxy != nil && (exit == 56 || exit == 97):
 			return said(ByProxy)
+		case exit == 35 || exit == 56:
+			return said(NoTLS)
 		case exit == 60 && len(e.Roots) > 0:
 			r.Said += "; the authorities that are wished for it are not given to curl"
 			return said(Unproved)
@@ -180,8 +187,8 @@ func toolSaid(e Endpoint, was Reached, tool string, exit int, words string) Reac
 			return said(Answer)
 		case exit != 0:
 			return said(NotTrusted)
-		case e.Registry && r.Status != 200 && r.Status != 401:
-			r.Said = fmt.Sprintf("HTTP status %d", r.Status)
+		case e.Registry && against != nil:
+			r.Said = Safe(against.Error())
 			return said(Answer)
 		}
 		r.Said = ""
@@ -202,6 +209,8 @@ func toolSaid(e Endpoint, was Reached, tool string, exit int, words string) Reac
 			return said(b)
 		case strings.Contains(words, "proxy") || strings.Contains(words, "CONNECT failed"):
 			return said(ByProxy)
+		case r.Issuer == "":
+			return said(NoTLS)
 		}
 		return said(NotTrusted)
 	case "bash":
@@ -238,63 +247,4 @@ func barrierIn(words string) Barrier {
 		}
 	}
 	return ""
-}
-
-// explainSilence asks the host's resolver about the names whose endpoints did
-// not answer: to a forwarding sshd a dead name server looks like a dead server.
-func (c *Conn) explainSilence(ctx context.Context, found []Reached) {
-	var script strings.Builder
-	script.WriteString("has() { command -v \"$1\" >/dev/null 2>&1; }\nhas getent && has timeout || exit 0\n")
-	var asked []string
-	for _, r := range found {
-		if r.Barrier != Silence {
-			continue
-		}
-		host, _, _ := net.SplitHostPort(r.hop())
-		if net.ParseIP(host) == nil && !slices.Contains(asked, host) {
-			fmt.Fprintf(&script, "{ timeout 1 getent ahosts %s >/dev/null; echo \"$? %d\"; } &\n", quoteScript(host), len(asked))
-			asked = append(asked, host)
-		}
-	}
-	if len(asked) == 0 {
-		return
-	}
-	script.WriteString("wait\n")
-	// This connection may be the one that waits for the name server.
-	ctx, cancel := context.WithTimeout(ctx, 2*whyLimit)
-	defer cancel()
-	spare, err := c.again(ctx)
-	if err != nil {
-		return
-	}
-	defer func() { _ = spare.Close() }()
-	out, err := spare.shell(ctx, "resolve names", script.String(), whyLimit)
-	if err != nil {
-		return
-	}
-	for line := range strings.Lines(out) {
-		exit, number, _ := strings.Cut(strings.TrimSpace(line), " ")
-		n, err := strconv.Atoi(number)
-		if exit == "0" || err != nil || n < 0 || n >= len(asked) {
-			continue
-		}
-		name := asked[n]
-		for i := range found {
-			if host, _, _ := net.SplitHostPort(found[i].hop()); host == name && found[i].Barrier == Silence {
-				found[i].Barrier, found[i].Proxy = NoName, found[i].Through != ""
-				found[i].Said = "the host finds no address for the name"
-				if exit == "124" {
-					found[i].Said = "the host's name server does not answer"
-				}
-			}
-		}
-	}
-}
-
-// hop is what the host itself connects to.
-func (r Reached) hop() string {
-	if r.Through != "" {
-		return r.Through
-	}
-	return r.Endpoint
 }

@@ -99,6 +99,8 @@ func judgeReached(r remote.Reached) (state State, have, hint string) {
 			return Unmet, have, "the proxy has to allow CONNECT to " + r.Endpoint
 		}
 		return Unmet, have, "ask those who run the proxy"
+	case remote.NoTLS:
+		return Unmet, "no TLS with " + r.Endpoint + way + said + by, "a firewall that looks at names cuts it off, or who answers there does not speak TLS"
 	case remote.NotTrusted:
 		have = "its certificate is not trusted" + way
 		if r.Issuer != "" {

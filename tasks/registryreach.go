@@ -68,6 +68,8 @@ func barrier(r remote.Reached) (have, hint string) {
 			said = fmt.Sprintf(" with %d", r.Status) + said
 		}
 		return "the proxy " + r.Through + " refuses the way to " + r.Endpoint + said, "allow it there, or let no_proxy name it"
+	case remote.NoTLS:
+		return "no TLS with " + who + said, "a firewall that looks at names cuts it off, or who answers there does not speak TLS"
 	case remote.NotTrusted:
 		have = "its certificate is not trusted"
 		if r.Issuer != "" {

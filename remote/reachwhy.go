@@ -1,0 +1,74 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// explainSilence asks the host's resolver about the names whose endpoints did
+// not answer: to a forwarding sshd a dead name server looks like a dead server,
+// and while it waits for that one it goes nowhere else. So the rest is tried again,
+// over a connection of its own; that is returned, for the first may still wait.
+// nil: it was not needed.
+func (c *Conn) explainSilence(ctx context.Context, endpoints []Endpoint, found []Reached) (spare *Conn) {
+	var script strings.Builder
+	script.WriteString("has() { command -v \"$1\" >/dev/null 2>&1; }\nhas getent && has timeout || exit 0\n")
+	var asked []string
+	for _, r := range found {
+		if r.Barrier != Silence {
+			continue
+		}
+		host, _, _ := net.SplitHostPort(r.hop())
+		if net.ParseIP(host) == nil && !slices.Contains(asked, host) {
+			fmt.Fprintf(&script, "{ timeout 1 getent ahosts %s >/dev/null; echo \"$? %d\"; } &\n", quoteScript(host), len(asked))
+			asked = append(asked, host)
+		}
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	script.WriteString("wait\n")
+	spare, err := c.again(ctx)
+	if err != nil {
+		return nil
+	}
+	out, err := spare.shell(ctx, "resolve names", script.String(), whyLimit)
+	if err != nil {
+		return spare
+	}
+	waited := false
+	for line := range strings.Lines(out) {
+		exit, number, _ := strings.Cut(strings.TrimSpace(line), " ")
+		n, err := strconv.Atoi(number)
+		if exit == "0" || err != nil || n < 0 || n >= len(asked) {
+			continue
+		}
+		name := asked[n]
+		for i := range found {
+			if host, _, _ := net.SplitHostPort(found[i].hop()); host == name && found[i].Barrier == Silence {
+				found[i].Barrier, found[i].Proxy = NoName, found[i].Through != ""
+				found[i].Said = "the host finds no address for the name"
+				if exit == "124" {
+					waited = true
+					found[i].Said = "the host's name server does not answer"
+				}
+			}
+		}
+	}
+	if waited {
+		spare.reachAll(ctx, whyLimit, endpoints, found, func(i int) bool { return found[i].Barrier == Silence })
+	}
+	return spare
+}
+
+// hop is what the host itself connects to.
+func (r Reached) hop() string {
+	if r.Through != "" {
+		return r.Through
+	}
+	return r.Endpoint
+}
