@@ -49,6 +49,10 @@ func TestLookAsEveryKindOfUser(t *testing.T) {
 					}
 					got.Exit = 2
 				}
+				if at := time.Since(got.Clock); at < 0 || at > time.Minute {
+					t.Errorf("%s: the controller had it at %v", got.Name, got.Clock)
+				}
+				got.Clock = time.Time{}
 				if got != w {
 					t.Errorf("got  %+v\nwant %+v", got, w)
 				}
@@ -90,6 +94,10 @@ func TestHungSectionSpoilsItselfAlone(t *testing.T) {
 		if got.Name == "kills" {
 			got.Err = "" // the login shell's "Killed"
 		}
+		if got.Clock.IsZero() != (w.Failure != "") {
+			t.Errorf("%s: complete at %v", got.Name, got.Clock)
+		}
+		got.Clock = time.Time{}
 		if got != w {
 			t.Errorf("got  %+v\nwant %+v", got, w)
 		}
