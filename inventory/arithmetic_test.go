@@ -51,7 +51,7 @@ func TestArithmeticIsHCLs(t *testing.T) {
 				continue
 			}
 			compiled++
-			v, diags := expr.Value(b.hostContext(n, position, ownNames))
+			v, diags := expr.Value(hostContext(b.root, n, position, ownNames))
 			if !diags.HasErrors() {
 				v, err = convert.Convert(v, cty.String)
 			}

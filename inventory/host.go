@@ -1,7 +1,6 @@
 package inventory
 
 import (
-	"slices"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -147,11 +146,10 @@ type Endpoint struct {
 	Roles []string // whose hosts need it; empty: all
 	Title string   // what it is, in the words of its source; may be empty
 	Text  string   // the sentence of the source that asks for it; may be empty
-	Why   string
+	// Source is the document of the sentence; empty for an endpoint of the inventory.
+	Source string
+	Why    string
 }
-
-// For reports whether hosts of the role need e.
-func (e Endpoint) For(role string) bool { return len(e.Roles) == 0 || slices.Contains(e.Roles, role) }
 
 // A Mount is an NFS export that must be mounted now and after every boot.
 type Mount struct {
@@ -172,6 +170,8 @@ type Kubernetes struct {
 	Recommended          string // one version; may be empty
 	OpenShift            Wish[string]
 	OpenShiftRecommended string
+	Excluded             []string // releases that Version admits and the profile does not support; see Excluded
+	OpenShiftExcluded    []string
 	ControlPlane         bool          // the host also runs the API server and etcd, or will
 	Swap                 string        // off, allowed
 	CgroupDriver         string        // systemd, cgroupfs; empty: the one that kubelet is set to

@@ -57,6 +57,7 @@ func (l *loader) hosts(d *declarations, inv *Inventory) {
 		}
 		blocks = append(blocks, h)
 	}
+	b.takeRoles(blocks)
 	b.hosts = make([]Host, 0, min(total, MaxHosts))
 	for _, h := range blocks {
 		b.expand(h)
@@ -80,7 +81,7 @@ func (l *loader) levels(what string, blocks hcl.Blocks) map[string]*level {
 		if err := name(n); err != nil {
 			l.errorf(b.LabelRanges[0], "Invalid "+what+" name", "%s", sentence(err))
 		}
-		lv := l.evaluateLevel(l.readLevel(l.content(b.Body, levelSchema(nil, settingsKinds)), settingsKinds), l.root)
+		lv := l.evaluateLevel(l.readLevel(l.content(b.Body, levelSchema(ignoreAttributes, settingsKinds)), settingsKinds), l.root)
 		if before, ok := first[n]; ok {
 			l.errorf(b.LabelRanges[0], "Duplicate "+what, "The %s %q is declared a second time; the first is at %s. Put both into one.", what, n, place(before))
 			continue
@@ -110,7 +111,7 @@ type hostPlace struct {
 // read checks what is the same for all names of a host block.
 func (b *hostBuilder) read(hb *hcl.Block) *hostBlock {
 	h := &hostBlock{label: hb.Labels[0], block: hb, perHost: map[string]bool{}}
-	content := b.content(hb.Body, levelSchema([]string{"address", "role", "groups"}, settingsKinds))
+	content := b.content(hb.Body, levelSchema(append([]string{"address", "role", "groups"}, ignoreAttributes...), settingsKinds))
 	h.attrs = content.Attributes
 	var err error
 	if h.pattern, err = parsePattern(h.label); err != nil {
@@ -122,7 +123,7 @@ func (b *hostBuilder) read(hb *hcl.Block) *hostBlock {
 		own = []string{"name"}
 	}
 	for n, a := range h.attrs {
-		if n != "requirements" {
+		if n != "requirements" && !slices.Contains(ignoreAttributes, n) {
 			uses := b.checkNames(a.Expr, own)
 			h.perHost[n] = len(uses) > 0
 			h.uses = append(h.uses, uses...)
@@ -184,7 +185,7 @@ func (b *hostBuilder) expand(h *hostBlock) {
 		}
 		head := same
 		if !sameSettings || h.perHost["address"] && !b.quickAddress(h, n, position, &head) {
-			ctx := b.hostContext(n, position, h.uses)
+			ctx := hostContext(b.root, n, position, h.uses)
 			b.head(h, ctx, &head, true)
 			if !sameSettings {
 				own := h.shared
@@ -271,8 +272,8 @@ func (b *hostBuilder) knownGroup(s string) error {
 }
 
 // hostContext holds those of a host's own names that its block uses.
-func (b *hostBuilder) hostContext(n patternName, position int, uses []string) *hcl.EvalContext {
-	ctx := b.root.NewChild()
+func hostContext(root *hcl.EvalContext, n patternName, position int, uses []string) *hcl.EvalContext {
+	ctx := root.NewChild()
 	ctx.Variables = make(map[string]cty.Value, len(uses))
 	for _, own := range uses {
 		if _, done := ctx.Variables[own]; done {
@@ -305,7 +306,7 @@ func (b *hostBuilder) settingsFor(h *hostBlock, head hostHead, own *level) *Sett
 	key := ""
 	if own == h.shared {
 		block := ""
-		if len(own.blocks) > 0 || own.requirements != nil {
+		if len(own.blocks) > 0 || own.requirements != nil || len(own.ignored) > 0 {
 			block = place(h.block.DefRange) + h.label
 		}
 		key = strings.Join(append([]string{block, head.role}, head.groups...), "\x00")

@@ -6,7 +6,8 @@
 //	read.go       files to blocks
 //	variables.go  variables, from --var, files and the environment; locals
 //	functions*.go what expressions may call
-//	profile.go    requirement profiles, built in (profiles/*.hcl) or declared
+//	profile*.go   requirement profiles, built in (profiles/*.hcl) or declared:
+//	              their language, and which hosts a role of theirs means
 //	block.go      settings blocks, evaluated, as layers with their places
 //	ssh.go, network.go, mount.go, machine.go
 //	              which attributes each block has, and their checks
@@ -14,6 +15,7 @@
 //	              an attribute's value converted, and checked as text
 //	secrets*.go   what no diagnostic shows: learnt, masked, blanked
 //	hosts.go      host patterns expanded, addresses, roles, groups
+//	ignore.go     findings that somebody takes responsibility for
 //	settings.go   the layers of a host merged into its Settings
 //
 // Beside it stand Format, Select (for --limit), Compact and ExpandNames (host
@@ -80,6 +82,8 @@ type loader struct {
 	root    *hcl.EvalContext
 	names   map[string][]string // what may follow var. and local.
 	profile profileSet
+	// taken holds the roles that some host has.
+	taken map[string]bool
 	// noProxyAt is where the no_proxy of a proxy stands.
 	noProxyAt map[*Proxy]hcl.Range
 	// unparsed says that a file is missing from what was read, in part or as
@@ -104,7 +108,7 @@ func newLoader(path string, o Options) *loader {
 	if info, err := os.Stat(path); err != nil || !info.IsDir() {
 		base = filepath.Dir(path)
 	}
-	l := &loader{options: o, now: o.Now(), base: base, files: map[string]*hcl.File{}, names: map[string][]string{}, noProxyAt: map[*Proxy]hcl.Range{}}
+	l := &loader{options: o, now: o.Now(), base: base, files: map[string]*hcl.File{}, names: map[string][]string{}, taken: map[string]bool{}, noProxyAt: map[*Proxy]hcl.Range{}}
 	l.mask, l.conceal = l.secrets.mask, l.secrets.conceal
 	l.root = &hcl.EvalContext{Functions: l.functions()}
 	return l

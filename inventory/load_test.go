@@ -318,8 +318,8 @@ func TestBuiltInProfiles(t *testing.T) {
 	}, phases); diff != "" {
 		t.Errorf("endpoints (-want +got):\n%s", diff)
 	}
-	if len(p.Advice) != 3 {
-		t.Errorf("advice: %+v", p.Advice)
+	if len(p.Advice) != 3 || p.Storage.Why == "" || p.Storage.Text == "" {
+		t.Errorf("advice: %+v, shared data volume: %+v", p.Advice, p.Storage)
 	}
 }
 

@@ -149,7 +149,7 @@ func (l *loader) endpoints(p *Profile, role string, layers []*layer) []Endpoint 
 	}
 next:
 	for _, have := range p.Endpoints {
-		if !have.For(role) {
+		if !l.needs(p, role, have) {
 			continue
 		}
 		for _, s := range e.skip {

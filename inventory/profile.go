@@ -34,7 +34,8 @@ type Profile struct {
 	GPUOperator Requirement
 	Driver      Requirement // of hosts with GPUs
 	Fractional  Fractional
-	Runtimes    []string // container runtimes that are supported; empty: not said
+	Runtimes    Runtimes
+	Storage     Storage // what every host that runs containers shares
 	Roles       []RoleRequirement
 	Endpoints   []Endpoint
 	Advice      []Advice // what no task looks at, for people
@@ -42,12 +43,13 @@ type Profile struct {
 
 // A Requirement bounds a version, below, above or both.
 type Requirement struct {
-	Constraint  string // go-version syntax, such as ">= 1.23, < 1.29"; empty: not said
-	Recommended string // one version; may be empty
-	Title       string // "NVIDIA driver"
-	Text        string // the sentence of the source that asks for it
-	Source      string // the document of the sentence
-	Why         string // "runai-2020: NVIDIA driver"
+	Constraint  string   // go-version syntax, such as ">= 1.23, < 1.29"; empty: not said
+	Recommended string   // one version; may be empty
+	Excluded    []string // releases within Constraint that are not supported, with all their patches; of Kubernetes and OpenShift
+	Title       string   // "NVIDIA driver"
+	Text        string   // the sentence of the source that asks for it
+	Source      string   // the document of the sentence
+	Why         string   // "runai-2020: NVIDIA driver"
 }
 
 // Fractional is what sharing a GPU between containers asks for on top.
@@ -61,16 +63,39 @@ type Fractional struct {
 	Why        string
 }
 
+// Runtimes are the container runtimes that are supported. It is unset when Why
+// is empty.
+type Runtimes struct {
+	Supported []string // containerd, docker, crio
+	Title     string
+	Text      string
+	Source    string
+	Why       string
+}
+
+// Storage is a volume that containers reach alike from every host. It is unset
+// when Why is empty.
+type Storage struct {
+	Title  string
+	Text   string
+	Source string
+	Why    string
+}
+
 // A RoleRequirement is what hosts of a role need.
 type RoleRequirement struct {
 	Role        string
 	Title       string
 	Recommended bool // such a host is recommended, not required
-	MinCPUs     Wish[int]
-	MinMemory   Wish[Bytes]
-	MinDisk     Wish[Bytes]
-	Text        string
-	Source      string
+	// StandIn is the role whose hosts take the place of this one where no host
+	// of the inventory has it; may be empty.
+	StandIn   string
+	MinCPUs   Wish[int]
+	MinMemory Wish[Bytes]
+	MinDisk   Wish[Bytes]
+	Text      string
+	Source    string
+	Why       string
 }
 
 // Advice is a recommendation of a profile's source.
@@ -130,62 +155,6 @@ func builtIn() []string {
 	}
 	return files
 }
-
-var (
-	versionSpec = spec[Requirement]{
-		{"version", func(r *Requirement, in input) { r.Constraint = in.version(constraint) }},
-		{"recommended", func(r *Requirement, in input) { r.Recommended = in.version(versionText) }},
-		{"title", func(r *Requirement, in input) { r.Title = in.text(nil) }},
-		{"text", func(r *Requirement, in input) { r.Text = in.text(nil) }},
-		{"source", func(r *Requirement, in input) { r.Source = in.text(nil) }},
-	}
-	fractionalSpec = spec[Fractional]{
-		{"driver", func(f *Fractional, in input) { f.Driver = in.version(constraint) }},
-		{"cuda", func(f *Fractional, in input) { f.CUDA = in.version(constraint) }},
-		{"frameworks", func(f *Fractional, in input) { f.Frameworks = in.texts(nil) }},
-		{"title", func(f *Fractional, in input) { f.Title = in.text(nil) }},
-		{"text", func(f *Fractional, in input) { f.Text = in.text(nil) }},
-		{"source", func(f *Fractional, in input) { f.Source = in.text(nil) }},
-	}
-	runtimeSpec = spec[Profile]{
-		{"supported", func(p *Profile, in input) { p.Runtimes = in.texts(oneOf("containerd", "docker", "crio")) }},
-	}
-	roleSpec = spec[RoleRequirement]{
-		{"title", func(r *RoleRequirement, in input) { r.Title = in.text(nil) }},
-		{"recommended", func(r *RoleRequirement, in input) { r.Recommended = in.boolean() }},
-		{"min_cpus", func(r *RoleRequirement, in input) { r.MinCPUs = wish(in.number(1, 1_000_000), in) }},
-		{"min_memory", func(r *RoleRequirement, in input) { r.MinMemory = wish(in.size(), in) }},
-		{"min_disk", func(r *RoleRequirement, in input) { r.MinDisk = wish(in.size(), in) }},
-		{"text", func(r *RoleRequirement, in input) { r.Text = in.text(nil) }},
-		{"source", func(r *RoleRequirement, in input) { r.Source = in.text(nil) }},
-	}
-	endpointSpec = spec[Endpoint]{
-		{"phase", func(e *Endpoint, in input) { e.Phase = in.choice("install", "run") }},
-		{"roles", func(e *Endpoint, in input) { e.Roles = in.texts(name) }},
-		{"title", func(e *Endpoint, in input) { e.Title = in.text(nil) }},
-		{"text", func(e *Endpoint, in input) { e.Text = in.text(nil) }},
-	}
-	adviceSpec = spec[Advice]{
-		{"title", func(a *Advice, in input) { a.Title = in.text(nil) }},
-		{"text", func(a *Advice, in input) { a.Text = in.text(nil) }},
-		{"source", func(a *Advice, in input) { a.Source = in.text(nil) }},
-	}
-)
-
-// profileKinds are the blocks of a requirements block.
-var profileKinds = []kind{
-	kindOf("kubernetes", versionSpec, nil, true),
-	kindOf("openshift", versionSpec, nil, true),
-	kindOf("gpu_operator", versionSpec, nil, true),
-	kindOf("nvidia_driver", versionSpec, nil, true),
-	kindOf("fractional_gpu", fractionalSpec, nil, true),
-	kindOf("runtimes", runtimeSpec, nil, true),
-	kindOf("role", roleSpec, name, true),
-	kindOf("endpoint", endpointSpec, endpointLabel, true),
-	kindOf("advice", adviceSpec, name, true),
-}
-
-func endpointLabel(s string) error { _, err := parseEndpoint(s); return err }
 
 // A profileSet holds the profiles declared in an inventory, and those built in
 // once they are asked for.
@@ -343,69 +312,6 @@ func (l *loader) loadBuiltIn(name string) *declaredProfile {
 		return d
 	}
 	return nil
-}
-
-// merged lays a chain of profiles over each other.
-func merged(chain []*declaredProfile) *Profile {
-	top := chain[len(chain)-1]
-	p := &Profile{Name: top.name, Extends: top.extends, BuiltIn: top.builtIn}
-	var levels []*level
-	for _, d := range chain {
-		levels = append(levels, d.level)
-		if d.title != "" {
-			p.Title = d.title
-		}
-		if d.source != "" {
-			p.Source = d.source
-		}
-	}
-	for kind, to := range map[string]*Requirement{"kubernetes": &p.Kubernetes, "openshift": &p.OpenShift, "gpu_operator": &p.GPUOperator, "nvidia_driver": &p.Driver} {
-		if layers := layersOf(levels, kind); len(layers) > 0 {
-			r := Requirement{Source: p.Source}
-			why, on := fold(versionSpec, layers, &r)
-			if r.Why = why; on {
-				*to = r
-			}
-		}
-	}
-	if layers := layersOf(levels, "fractional_gpu"); len(layers) > 0 {
-		f := Fractional{Source: p.Source}
-		why, on := fold(fractionalSpec, layers, &f)
-		if f.Why = why; on {
-			p.Fractional = f
-		}
-	}
-	if layers := layersOf(levels, "runtimes"); len(layers) > 0 {
-		if _, on := fold(runtimeSpec, layers, p); !on {
-			p.Runtimes = nil
-		}
-	}
-	labels, byLabel := labelled(levels, "role")
-	for _, role := range labels {
-		r := RoleRequirement{Role: role, Title: role, Source: p.Source}
-		if _, on := fold(roleSpec, byLabel[role], &r); on {
-			p.Roles = append(p.Roles, r)
-		}
-	}
-	labels, byLabel = labelled(levels, "endpoint")
-	for _, label := range labels {
-		e, err := parseEndpoint(label)
-		if err != nil {
-			continue // reported
-		}
-		if why, on := fold(endpointSpec, byLabel[label], &e); on {
-			e.Why = why
-			p.Endpoints = append(p.Endpoints, e)
-		}
-	}
-	labels, byLabel = labelled(levels, "advice")
-	for _, label := range labels {
-		a := Advice{Name: label, Source: p.Source}
-		if _, on := fold(adviceSpec, byLabel[label], &a); on {
-			p.Advice = append(p.Advice, a)
-		}
-	}
-	return p
 }
 
 // chosen is the profile that an attribute names; nil after a fault.

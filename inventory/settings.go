@@ -14,7 +14,7 @@ func (l *loader) settings(p *Profile, role string, levels []*level) *Settings {
 		Resources:    Resources{DiskPath: "/var/lib"},
 	}
 	s.Kubernetes = l.kubernetes(p, layersOf(levels, "kubernetes"))
-	if r, ok := p.Role(role); ok {
+	if r, ok := l.asksOf(p, role); ok {
 		s.Resources.MinCPUs, s.Resources.MinMemory, s.Resources.MinDisk = r.MinCPUs, r.MinMemory, r.MinDisk
 	}
 	if la := layersOf(levels, "ssh"); len(la) > 0 {
@@ -93,6 +93,7 @@ func (l *loader) settings(p *Profile, role string, levels []*level) *Settings {
 		}
 	}
 	slices.SortFunc(s.Registries, func(a, b Registry) int { return cmp.Compare(a.Name, b.Name) })
+	s.Ignore = mergeIgnored(levels)
 	s.Egress = l.endpoints(p, role, layersOf(levels, "egress"))
 	return s
 }
@@ -111,6 +112,7 @@ func (l *loader) kubernetes(p *Profile, layers []*layer) *Kubernetes {
 	}
 	k.Version = bothWishes(k.Version, Wish[string]{p.Kubernetes.Constraint, p.Kubernetes.Why})
 	k.OpenShift = bothWishes(k.OpenShift, Wish[string]{p.OpenShift.Constraint, p.OpenShift.Why})
+	k.Excluded, k.OpenShiftExcluded = p.Kubernetes.Excluded, p.OpenShift.Excluded
 	k.Recommended, k.OpenShiftRecommended = p.Kubernetes.Recommended, p.OpenShift.Recommended
 	k.Why = cmp.Or(k.Why, k.Version.Why, k.OpenShift.Why)
 	return &k

@@ -32,6 +32,11 @@ requirements "runai-2020" {
     text       = "This technology has more stringent software requirements than the rest of the Run:AI system. Specifically, virtualization has been tested on: NVIDIA device driver 410.104 or later; CUDA 9.0 or later; TensorFlow, Keras or PyTorch."
   }
 
+  shared_storage {
+    title = "Shared data volume"
+    text  = "Researcher containers need to be able to access data from any machine in a uniform way, and the Run:AI system needs to save data on a storage device that is not dependent on a specific node. Typically, this is achieved via Network File Storage (NFS) or Network-attached storage (NAS). NFS is usually the preferred method for Researchers which may require multi-read/write capabilities."
+  }
+
   role "cpu" {
     title       = "dedicated CPU-only worker"
     recommended = true
@@ -74,12 +79,7 @@ requirements "runai-2020" {
   endpoint "app.run.ai:443" {
     phase = "run"
     title = "Run:AI"
-    text  = "Run:AI Cloud instance. All container nodes must be able to connect to the Run:AI cloud. Inbound connectivity (connecting from the cloud into nodes) is not required."
-  }
-
-  advice "shared-data-volume" {
-    title = "Shared data volume"
-    text  = "Researcher containers need to be able to access data from any machine in a uniform way, and the Run:AI system needs to save data on a storage device that is not dependent on a specific node. Typically, this is achieved via Network File Storage (NFS) or Network-attached storage (NAS). NFS is usually the preferred method for Researchers which may require multi-read/write capabilities."
+    text  = "Run:AI Cloud instance. All container nodes must be able to connect to the Run:AI cloud."
   }
 
   advice "registry" {
@@ -90,5 +90,10 @@ requirements "runai-2020" {
   advice "images" {
     title = "Usage of containers and images"
     text  = "The individual researcher's work is based on container images. Containers allow IT to create standard software environments based on mix and match of various cutting-edge software."
+  }
+
+  advice "inbound" {
+    title = "No inbound connectivity"
+    text  = "Inbound connectivity (connecting from the cloud into nodes) is not required."
   }
 }
