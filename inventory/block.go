@@ -126,6 +126,7 @@ func overridden(above []*layer, name string) bool {
 // profile, the top level, a role, a group, a host.
 type level struct {
 	requirements *Profile            // nil: as on the level below
+	ignored      []Ignored           // without a reason: not ignored, whatever the levels below say
 	blocks       map[string][]*layer // by kind
 }
 
@@ -155,8 +156,10 @@ func labelled(levels []*level, kind string) (labels []string, byLabel map[string
 // once for each name of its pattern, but only when it refers to that name.
 type rawLevel struct {
 	requirements *hcl.Attribute
-	blocks       []rawBlock
-	uses         []string // index, name and the like that expressions refer to
+	// ignore and ignoreReason are nil where the level has none.
+	ignore, ignoreReason *hcl.Attribute
+	blocks               []rawBlock
+	uses                 []string // index, name and the like that expressions refer to
 }
 
 type rawBlock struct {
@@ -169,9 +172,14 @@ type rawBlock struct {
 // readLevel takes the settings blocks out of content and checks what can be
 // checked before evaluation: names, labels, duplicates.
 func (l *loader) readLevel(content *hcl.BodyContent, kinds []kind, own ...string) *rawLevel {
-	raw := &rawLevel{requirements: content.Attributes["requirements"]}
+	raw := &rawLevel{requirements: content.Attributes["requirements"], ignore: content.Attributes["ignore"], ignoreReason: content.Attributes["ignore_reason"]}
 	if raw.requirements != nil {
 		raw.uses = l.checkNames(raw.requirements.Expr, own)
+	}
+	for _, a := range []*hcl.Attribute{raw.ignore, raw.ignoreReason} {
+		if a != nil {
+			raw.uses = append(raw.uses, l.checkNames(a.Expr, own)...)
+		}
 	}
 	first := map[string]hcl.Range{}
 	for _, b := range content.Blocks {
@@ -210,6 +218,7 @@ func (l *loader) evaluateLevel(raw *rawLevel, ctx *hcl.EvalContext) *level {
 			lv.requirements = l.chosen(input{a, &l.faults})
 		}
 	}
+	lv.ignored = l.ignored(raw.ignore, raw.ignoreReason, ctx)
 	for _, rb := range raw.blocks {
 		la := l.evaluateBlock(rb, ctx)
 		lv.blocks[rb.kind.name] = append(lv.blocks[rb.kind.name], la)

@@ -58,7 +58,7 @@ type declarations struct {
 // read parses the files and sorts their blocks.
 func (l *loader) read(path string) *declarations {
 	d := &declarations{top: &hcl.BodyContent{Attributes: hcl.Attributes{}}}
-	schema := levelSchema(nil, settingsKinds)
+	schema := levelSchema(ignoreAttributes, settingsKinds)
 	for _, t := range []string{"variable", "requirements", "role", "group", "host"} {
 		schema.Blocks = append(schema.Blocks, hcl.BlockHeaderSchema{Type: t, LabelNames: []string{"name"}})
 	}
