@@ -106,7 +106,14 @@ func judgeReached(r remote.Reached) (state State, have, hint string) {
 		if r.Issuer != "" {
 			have += ", issued by " + r.Issuer
 		}
-		return Unmet, have + said + by, "where a box on the way looks into TLS, let it pass this host through, or give its authority as ca_certificates in the proxy block"
+		hint = "where a box on the way looks into TLS, let it pass this host through, or give its authority as ca_certificates in the proxy block"
+		switch {
+		case strings.Contains(r.Said, "valid for"): // other names, or none
+			hint = "another server answers there: see where the name leads, and what stands on the way"
+		case strings.Contains(r.Said, "expired or is not yet valid"):
+			hint = "it has run out, or the clock of the machine that asks is wrong"
+		}
+		return Unmet, have + said + by, hint
 	case remote.Answer:
 		return Unmet, "it does not answer as a registry does" + way + said + by, "something on the way answers in its place, or the registry is out of order"
 	}
