@@ -30,6 +30,7 @@ type link struct {
 type wire struct {
 	net.Conn
 	heard atomic.Int64 // nanoseconds of time.Now
+	sent  atomic.Int64 // bytes
 
 	mu        sync.Mutex
 	beginning []byte // the first that was read
@@ -52,6 +53,12 @@ func (w *wire) Read(b []byte) (int, error) {
 		w.beginning = appendUpTo(w.beginning, b[:n], maxBeginning)
 		w.mu.Unlock()
 	}
+	return n, err
+}
+
+func (w *wire) Write(b []byte) (int, error) {
+	n, err := w.Conn.Write(b)
+	w.sent.Add(int64(n))
 	return n, err
 }
 

@@ -22,6 +22,8 @@ type Probe struct {
 	// Endpoints are what a shell cannot look at well: they are tried through
 	// the connection, after the exec.
 	Endpoints []Endpoint
+	// More are endpoints that only what was printed tells of; nil: none.
+	More func([]Section) []Endpoint
 }
 
 // A Section is what one probe printed.
@@ -34,7 +36,7 @@ type Section struct {
 	// Exit is the probe's exit status.
 	Exit int `json:"exit"`
 	// Reached is how the way to the probe's endpoints went: a Reached in JSON a
-	// line, in their order.
+	// line, in their order, More after Endpoints.
 	Reached string `json:"reached,omitempty"`
 	// Failure says why there is no complete output ("no answer within 10s",
 	// "output over 1 MiB", "connection lost"). Empty: the probe came to its end.
@@ -50,10 +52,8 @@ type Section struct {
 // spoils its own section alone; an error means that there are no sections.
 func (c *Conn) Look(ctx context.Context, prelude string, probes []Probe) ([]Section, error) {
 	sections := make([]Section, len(probes))
-	var endpoints []Endpoint
 	for i, p := range probes {
 		sections[i].Name = p.Name
-		endpoints = append(endpoints, p.Endpoints...)
 	}
 	room := maxLook
 	for next := 0; next < len(probes); {
@@ -77,13 +77,29 @@ func (c *Conn) Look(ctx context.Context, prelude string, probes []Probe) ([]Sect
 		}
 		break
 	}
-	if len(endpoints) > 0 {
-		found := c.reach(ctx, endpoints)
-		for i, p := range probes {
-			sections[i].Reached, found = reachedText(found[:len(p.Endpoints)]), found[len(p.Endpoints):]
-		}
-	}
+	c.reachFor(ctx, probes, sections)
 	return sections, nil
+}
+
+// reachFor tries the endpoints of all probes together.
+func (c *Conn) reachFor(ctx context.Context, probes []Probe, sections []Section) {
+	var endpoints []Endpoint
+	ends := make([]int, len(probes))
+	for i, p := range probes {
+		endpoints = append(endpoints, p.Endpoints...)
+		if p.More != nil {
+			endpoints = append(endpoints, p.More(sections)...)
+		}
+		ends[i] = len(endpoints)
+	}
+	if len(endpoints) == 0 {
+		return
+	}
+	found := c.reach(ctx, endpoints)
+	begin := 0
+	for i, end := range ends {
+		sections[i].Reached, begin = reachedText(found[begin:end]), end
+	}
 }
 
 // lookFrom runs the probes from the given one on, in one exec, and returns the

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,10 +26,12 @@ import (
 // the way itself, its repetition with the host's tools where nothing is
 // forwarded, which is known at once, and what is asked afterwards.
 const (
-	reachLimit   = 10 * time.Second
+	reachLimit   = 9500 * time.Millisecond
 	forwardLimit = 5 * time.Second
-	toolsLimit   = 9 * time.Second
+	toolsLimit   = 7 * time.Second
 	whyLimit     = 2 * time.Second
+	// nameLimit is for one name: sshd does nothing else while it asks for it.
+	nameLimit = 2 * time.Second
 )
 
 // An Endpoint is a server that a host must reach, and the way that the host's
@@ -44,8 +47,14 @@ type Endpoint struct {
 	// Plain: whoever listens there does not speak TLS, as an NFS server; that it
 	// listens is all that is asked.
 	Plain bool
+	// Insecure: it may speak TLS that nobody can verify, or none, and still is
+	// what it was asked to be.
+	Insecure bool
 	// Roots are certificates, in PEM, that are trusted beside the controller's.
 	Roots []string
+	// Of says whose way it is where there are several; empty: the one that is
+	// wished.
+	Of string
 }
 
 // An HTTPProxy is asked to CONNECT.
@@ -80,6 +89,7 @@ const (
 // Reached is how the way to one endpoint went.
 type Reached struct {
 	Endpoint string  `json:"endpoint"`          // host:port
+	Of       string  `json:"of,omitempty"`      // as the Endpoint has it
 	Through  string  `json:"through,omitempty"` // the proxy, as host:port; empty: straight
 	By       string  `json:"by"`                // the SSH connection, curl…
 	Barrier  Barrier `json:"barrier,omitempty"` // empty: reached
@@ -89,6 +99,8 @@ type Reached struct {
 	Issuer string `json:"issuer,omitempty"` // of the certificate shown
 	Status int    `json:"status,omitempty"` // of HTTP, from a registry or a proxy
 	Tokens string `json:"tokens,omitempty"` // host:port where a registry sends for tokens
+	// Plain says that an insecure one answered without TLS.
+	Plain bool `json:"plain,omitempty"`
 
 	shown *certified // nil: no certificate was
 }
@@ -102,20 +114,86 @@ const bySSH = "the SSH connection"
 //
 // It comes after the look, not beside it: sshd resolves names one after the
 // other, and answers nothing else meanwhile, which with a dead name server
-// takes longer than a probe may.
+// takes longer than a probe may. So the first name goes ahead alone: where it is
+// stuck none is sent after it, for each would keep the connection busy for as
+// long again, and those who have steps for it waiting.
 func (c *Conn) reach(ctx context.Context, endpoints []Endpoint) []Reached {
 	found := make([]Reached, len(endpoints))
 	ctx, cancel := context.WithTimeout(ctx, reachLimit)
 	defer cancel()
-	c.reachAll(ctx, forwardLimit, endpoints, found, func(int) bool { return true })
+	inTime, done := context.WithTimeout(ctx, forwardLimit)
+	defer done()
+	ahead := slices.IndexFunc(endpoints, Endpoint.byName)
+	var first sync.WaitGroup
+	stuck := false
+	if ahead >= 0 {
+		sent := c.current().wire.sent.Load()
+		first.Go(func() { found[ahead] = c.reachOne(inTime, endpoints[ahead]) })
+		stuck = c.isStuck(inTime, sent)
+	}
+	c.reachAll(inTime, forwardLimit, endpoints, found, func(i int) bool {
+		if stuck && i != ahead && endpoints[i].byName() {
+			found[i] = endpoints[i].silent()
+			return false
+		}
+		return i != ahead
+	})
+	first.Wait()
 	c.reachByTools(ctx, endpoints, found)
 	way := c
-	if spare := c.explainSilence(ctx, endpoints, found); spare != nil {
+	if spare := c.explainSilence(ctx, endpoints, found, stuck); spare != nil {
 		defer func() { _ = spare.Close() }()
 		way = spare
 	}
 	way.trustThere(ctx, endpoints, found)
 	return found
+}
+
+// byName reports whether the host has to ask for an address.
+func (e Endpoint) byName() bool {
+	host := e.Host
+	if e.Proxy != nil {
+		host = e.Proxy.Host
+	}
+	return net.ParseIP(host) == nil
+}
+
+// silent is an endpoint that has not answered.
+func (e Endpoint) silent() Reached {
+	r := Reached{Endpoint: e.address(), Of: e.Of, By: bySSH, Barrier: Silence}
+	if e.Proxy != nil {
+		r.Through = e.Proxy.address()
+	}
+	return r
+}
+
+// isStuck reports whether sshd does nothing any more after what was sent since:
+// it waits for a name server.
+func (c *Conn) isStuck(ctx context.Context, sent int64) bool {
+	ctx, cancel := context.WithTimeout(ctx, nameLimit)
+	defer cancel()
+	l := c.current()
+	for l.wire.sent.Load() == sent { // it is on its way
+		select {
+		case <-ctx.Done():
+			return false
+		case <-l.dead:
+			return false
+		case <-time.After(200 * time.Microsecond):
+		}
+	}
+	answered := make(chan struct{})
+	go func() {
+		// Refused is an answer too.
+		_, _, _ = l.client.SendRequest("keepalive@openssh.com", true, nil)
+		close(answered)
+	}()
+	select {
+	case <-answered:
+		return false
+	case <-ctx.Done():
+		return true
+	}
 }
 
 // reachAll tries those that are asked for by their place, side by side.
@@ -132,19 +210,8 @@ func (c *Conn) reachAll(ctx context.Context, limit time.Duration, endpoints []En
 }
 
 func (c *Conn) reachOne(ctx context.Context, e Endpoint) Reached {
-	r := Reached{Endpoint: e.address(), By: bySSH}
-	to := e.address()
-	if e.Proxy != nil {
-		r.Through, to = e.Proxy.address(), e.Proxy.address()
-	}
-	conn, err := c.client().DialContext(ctx, "tcp", to)
-	if lost := c.current().lostCause(); err != nil && lost != nil {
-		r.Barrier, r.Said = Lost, Safe(lost.Error())
-		return r
-	}
-	if err != nil {
-		r.Barrier, r.Said = barrierOf(ctx, err)
-		r.Proxy = e.Proxy != nil && r.Barrier != Forbidden
+	conn, r := c.wayTo(ctx, e)
+	if conn == nil {
 		return r
 	}
 	defer conn.Close()
@@ -157,21 +224,16 @@ func (c *Conn) reachOne(ctx context.Context, e Endpoint) Reached {
 		}
 		return r
 	}
-	if e.Proxy != nil {
-		status, said, err := connectThrough(conn, *e.Proxy, e.address())
-		if err != nil {
-			return end(ByProxy, err)
-		}
-		if status/100 != 2 {
-			r.Barrier, r.Status, r.Said = ByProxy, status, said
-			return r
-		}
-	}
 	if e.Plain {
 		return r
 	}
 	secured, shown, err := handshake(ctx, conn, e)
-	r.shown = shown
+	if err != nil && e.Insecure && ctx.Err() == nil { // it speaks no TLS
+		return c.reachPlain(ctx, e)
+	}
+	if !e.Insecure {
+		r.shown = shown
+	}
 	switch {
 	case shown != nil:
 		r.Issuer = shown.issuer()
@@ -190,6 +252,63 @@ func (c *Conn) reachOne(ctx context.Context, e Endpoint) Reached {
 		return end(Answer, err)
 	}
 	return r
+}
+
+// reachPlain asks an insecure registry without TLS.
+func (c *Conn) reachPlain(ctx context.Context, e Endpoint) Reached {
+	conn, r := c.wayTo(ctx, e)
+	if conn == nil {
+		return r
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	r.Plain = true
+	if err := askRegistry(conn, e, &r); err != nil {
+		r.Barrier, r.Said = Answer, Safe(tail(err.Error(), 300))
+		if ctx.Err() != nil {
+			r.Barrier, r.Said = Silence, ""
+		}
+	}
+	return r
+}
+
+// wayTo opens the way to an endpoint, through its proxy too; where there is no
+// connection, it ended at the barrier.
+func (c *Conn) wayTo(ctx context.Context, e Endpoint) (net.Conn, Reached) {
+	r := e.silent()
+	r.Barrier = ""
+	to := e.address()
+	if e.Proxy != nil {
+		to = e.Proxy.address()
+	}
+	conn, err := c.client().DialContext(ctx, "tcp", to)
+	if lost := c.current().lostCause(); err != nil && lost != nil {
+		r.Barrier, r.Said = Lost, Safe(lost.Error())
+		return nil, r
+	}
+	if err != nil {
+		r.Barrier, r.Said = barrierOf(ctx, err)
+		r.Proxy = e.Proxy != nil && r.Barrier != Forbidden
+		return nil, r
+	}
+	if e.Proxy == nil {
+		return conn, r
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	status, said, err := connectThrough(conn, *e.Proxy, e.address())
+	switch {
+	case err != nil && ctx.Err() != nil:
+		r.Barrier = Silence
+	case err != nil:
+		r.Barrier, r.Said = ByProxy, Safe(tail(err.Error(), 300))
+	case status/100 != 2:
+		r.Barrier, r.Status, r.Said = ByProxy, status, said
+	default:
+		return conn, r
+	}
+	_ = conn.Close()
+	return nil, r
 }
 
 // barrierOf is what sshd says of a way that it could not open. OpenSSH passes
@@ -251,7 +370,11 @@ func (o oneByte) Read(b []byte) (int, error) {
 
 // askRegistry asks for /v2/: 200, or 401 with where tokens come from.
 func askRegistry(conn net.Conn, e Endpoint, r *Reached) error {
-	request, err := http.NewRequest(http.MethodGet, "https://"+e.address()+"/v2/", nil)
+	scheme := "https://"
+	if r.Plain {
+		scheme = "http://"
+	}
+	request, err := http.NewRequest(http.MethodGet, scheme+e.address()+"/v2/", nil)
 	if err != nil {
 		return err
 	}

@@ -324,3 +324,133 @@ func TestReach(t *testing.T) {
 		})
 	}
 }
+
+// However many endpoints say nothing, a host takes no more than ten seconds, on
+// a connection and with the host's tools; and those beside them are found.
+func TestManySilent(t *testing.T) {
+	ours := newAuthority(t, "Corp CA")
+	answers := Endpoint{Host: "registry.test", Port: ours.serve(t, registryOf("https://auth.test/token"), "registry.test"), Registry: true, Roots: []string{ours.pem}}
+	for name, config := range map[string]string{"forwarded": "", "by tools": "AllowTcpForwarding no", "some forwarded": fmt.Sprintf("PermitOpen registry.test:%d", answers.Port)} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "ca.pem")
+			write(t, file, ours.pem, 0o644)
+			o := sshdOptions{config: config, setup: "printf '127.0.0.1 registry.test\\n' >>/etc/hosts; cat " + file + " >>/etc/ssl/certs/ca-certificates.crt"}
+			if config != "" {
+				if _, err := exec.LookPath("curl"); err != nil {
+					t.Skip("SKIP: needs curl (apt-get install curl)")
+				}
+			}
+			s := startSSHD(t, o)
+			conn := dial(t, newDialer(t), s.target(t, "ops"))
+			endpoints := []Endpoint{answers}
+			for range 20 {
+				endpoints = append(endpoints, Endpoint{Host: "registry.test", Port: silent(t)})
+			}
+			begun := time.Now()
+			found := reachedBy(t, conn, endpoints...)
+			if took := time.Since(begun); took > 10*time.Second {
+				t.Errorf("took %v", took)
+			} else {
+				t.Log(took)
+			}
+			for i, r := range found {
+				if want := map[bool]Barrier{true: "", false: Silence}[i == 0]; r.Barrier != want {
+					t.Errorf("%d: %+v", i, r)
+				}
+			}
+		})
+	}
+}
+
+// A name server that says nothing makes sshd wait, and all that is asked of it
+// afterwards too: one name is sent to it and no more.
+func TestNameServerSaysNothing(t *testing.T) {
+	var server net.PacketConn
+	var err error
+	for i := range 50 {
+		if server, err = net.ListenPacket("udp", fmt.Sprintf("127.%d.%d.53:53", 60+i, time.Now().Nanosecond()%250)); err == nil {
+			break
+		}
+	}
+	must(t, err)
+	t.Cleanup(func() { _ = server.Close() })
+	host, _, _ := net.SplitHostPort(server.LocalAddr().String())
+	ours := newAuthority(t, "Corp CA")
+	port := ours.serve(t, registryOf("https://auth.test/token"), "registry.test")
+	s := startSSHD(t, sshdOptions{setup: "printf '127.0.0.1 registry.test\\n' >>/etc/hosts; printf 'nameserver " + host + "\\noptions timeout:4 attempts:2\\n' >/etc/resolv.conf; printf 'hosts: files dns\\n' >/etc/nsswitch.conf"})
+	conn := dial(t, newDialer(t), s.target(t, "ops"))
+	var endpoints []Endpoint
+	for i := range 20 {
+		endpoints = append(endpoints, Endpoint{Host: fmt.Sprintf("host-%d.example.org", i), Port: 443})
+	}
+	endpoints = append(endpoints, Endpoint{Host: "registry.test", Port: port, Roots: []string{ours.pem}}, Endpoint{Host: "127.0.0.1", Port: port, Plain: true})
+	begun := time.Now()
+	found := reachedBy(t, conn, endpoints...)
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("took %v", took)
+	}
+	for i, r := range found {
+		if want := map[bool]Barrier{true: NoName, false: ""}[i < 20]; r.Barrier != want {
+			t.Errorf("%+v", r)
+		}
+	}
+	// The connection is of use again when that one name is given up.
+	if _, err := conn.shell(context.Background(), "go on", "echo here", 30*time.Second); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begun); took > 25*time.Second {
+		t.Errorf("it was of use again after %v", took)
+	}
+}
+
+// An insecure registry is what it was asked to be with TLS that nobody can
+// verify, and without TLS, but has to be a registry.
+func TestReachInsecure(t *testing.T) {
+	box := newAuthority(t, "Nobody")
+	answers := registryOf("https://auth.test/token")
+	plain := httptest.NewServer(answers)
+	t.Cleanup(plain.Close)
+	port := plain.Listener.Addr().(*net.TCPAddr).Port
+	proxy := &HTTPProxy{Host: "127.0.0.1", Port: connectProxy(t, map[string]int{"registry.test": port})}
+	for name, config := range map[string]string{"forwarded": "", "by curl": "AllowTcpForwarding no"} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := exec.LookPath("curl"); err != nil && config != "" {
+				t.Skip("SKIP: needs curl (apt-get install curl)")
+			}
+			s := startSSHD(t, sshdOptions{config: config, setup: "printf '127.0.0.1 registry.test\\n' >>/etc/hosts"})
+			conn := dial(t, newDialer(t), s.target(t, "ops"))
+			of := func(port int, p *HTTPProxy) Endpoint {
+				return Endpoint{Host: "registry.test", Port: port, Registry: true, Insecure: true, Proxy: p}
+			}
+			want := []Barrier{"", "", "", Answer, Answer, Refused}
+			for i, r := range reachedBy(t, conn, of(box.serve(t, answers, "other.test"), nil), of(port, nil), of(port, proxy),
+				of(box.serve(t, http.NotFoundHandler(), "other.test"), nil), of(plainHTTP(t), nil), of(freePort(t), nil)) {
+				if r.Barrier != want[i] {
+					t.Errorf("%d: %+v", i, r)
+				}
+			}
+		})
+	}
+}
+
+// reachedBy looks through a connection at these alone.
+func reachedBy(t *testing.T, c *Conn, endpoints ...Endpoint) []Reached {
+	t.Helper()
+	sections, err := c.Look(context.Background(), "", []Probe{{Name: "egress", Script: "echo here", Endpoints: endpoints[:1], More: func(s []Section) []Endpoint {
+		if s[0].Out != "here\n" {
+			t.Errorf("it was asked for more before anything was seen: %+v", s)
+		}
+		return endpoints[1:]
+	}}})
+	must(t, err)
+	var all []Reached
+	for line := range strings.Lines(sections[0].Reached) {
+		var r Reached
+		must(t, json.Unmarshal([]byte(line), &r))
+		all = append(all, r)
+	}
+	if len(all) != len(endpoints) {
+		t.Fatalf("%d endpoints, %d lines", len(endpoints), len(all))
+	}
+	return all
+}

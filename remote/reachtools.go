@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // toolsScript tries endpoints with what the host has, where its sshd forwards
@@ -32,16 +33,19 @@ flat() {
 	IFS=$flat_ifs
 }
 has() { command -v "$1" >/dev/null 2>&1; }
-# try NUMBER HOST PORT PATH PROXY CONFIG
+# try NUMBER HOST PORT PATH PROXY CONFIG SCHEMES
 try() {
 	try_proxy=
 	if [ -n "$5" ]; then try_proxy="proxy = \"http://$5\"$nl"; fi
 	if [ "$4" != - ] && has curl; then
 		try_tool=curl
-		try_out=$(printf '%s' "$try_proxy$6" | curl -q -K - -sS -m 5 -o /dev/null -w "${nl}HTTP %{http_code} %{http_connect} %{content_type}${nl}SENT %{redirect_url}$nl" "https://$2:$3$4" 2>&1)
-		try_exit=$?
-		case $try_exit in 0 | 60)
-			try_more=$(printf '%s' "$try_proxy$6" | curl -q -K - -k -v -sS -m 2 -o /dev/null "https://$2:$3$4" 2>&1)
+		for try_scheme in $7; do
+			try_out=$(printf '%s' "$try_proxy$6" | curl -q -K - -p -sS -m $try_time -o /dev/null -w "${nl}HTTP %{http_code} %{http_connect} %{content_type}${nl}SENT %{redirect_url}$nl" "$try_scheme://$2:$3$4" 2>&1)
+			try_exit=$?
+			case $try_exit in 35 | 56) ;; *) break ;; esac # the next is without TLS
+		done
+		case $try_exit,$try_scheme in 0,https | 60,https)
+			try_more=$(printf '%s' "$try_proxy$6" | curl -q -K - -k -v -sS -m $try_again -o /dev/null "https://$2:$3$4" 2>&1)
 			case $try_more in *"issuer: "*)
 				try_more=${try_more#*"issuer: "}
 				try_out="$try_out${nl}ISSUER ${try_more%%"$nl"*}"
@@ -52,12 +56,12 @@ try() {
 	elif [ "$4" != - ] && [ -z "$6" ] && has openssl && has timeout; then
 		try_tool=openssl
 		try_name=${2#\[} try_name=${try_name%\]}
-		try_out=$(timeout 5 openssl s_client -connect "$2:$3" -servername "$try_name" -verify_hostname "$try_name" -verify_return_error ${5:+-proxy "$5"} </dev/null 2>&1)
+		try_out=$(timeout $try_time openssl s_client -connect "$2:$3" -servername "$try_name" -verify_hostname "$try_name" -verify_return_error ${5:+-proxy "$5"} </dev/null 2>&1)
 		try_exit=$?
 	elif [ -z "$5" ] && has bash && has timeout; then
 		try_tool=bash
 		try_name=${2#\[} try_name=${try_name%\]}
-		try_out=$(timeout 5 bash -c '(: <"/dev/tcp/$1/$2")' bash "$try_name" "$3" 2>&1)
+		try_out=$(timeout $try_time bash -c '(: <"/dev/tcp/$1/$2")' bash "$try_name" "$3" 2>&1)
 		try_exit=$?
 	else
 		try_tool=none try_exit=127 try_out=
@@ -70,15 +74,19 @@ try() {
 // reachByTools asks the host's own tools for the endpoints to which nothing was
 // forwarded.
 func (c *Conn) reachByTools(ctx context.Context, endpoints []Endpoint, found []Reached) {
+	limit := min(toolsLimit, left(ctx)-time.Second)
+	if limit < 3*time.Second {
+		return
+	}
 	var script strings.Builder
-	script.WriteString(toolsScript)
+	fmt.Fprintf(&script, "%stry_time=%d try_again=%d\n", toolsScript, limit*2/3/time.Second, limit/4/time.Second+1)
 	tried := false
 	for i, e := range endpoints {
 		if found[i].Barrier != Forbidden {
 			continue
 		}
 		tried = true
-		path, proxy, config, host := "/", "", "", e.Host
+		path, proxy, config, host, schemes := "/", "", "", e.Host, "https"
 		if strings.Contains(host, ":") {
 			host = "[" + host + "]"
 		}
@@ -94,13 +102,16 @@ func (c *Conn) reachByTools(ctx context.Context, endpoints []Endpoint, found []R
 				config = "proxy-user = \"" + curlEscaper.Replace(e.Proxy.Username+":"+e.Proxy.Password.Reveal()) + "\"\n"
 			}
 		}
-		fmt.Fprintf(&script, "{ try %d %s %d %s %s %s; } &\n", i, quoteScript(host), e.Port, path, quoteScript(proxy), quoteScript(config))
+		if e.Insecure {
+			config, schemes = config+"insecure\n", "https http"
+		}
+		fmt.Fprintf(&script, "{ try %d %s %d %s %s %s %s; } &\n", i, quoteScript(host), e.Port, path, quoteScript(proxy), quoteScript(config), quoteScript(schemes))
 	}
 	if !tried {
 		return
 	}
 	script.WriteString("wait\n")
-	out, err := c.shell(ctx, "reach endpoints", script.String(), toolsLimit)
+	out, err := c.shell(ctx, "reach endpoints", script.String(), limit+500*time.Millisecond)
 	if err != nil {
 		return // what was found stays: nothing is forwarded
 	}
@@ -132,7 +143,7 @@ var (
 
 // toolSaid is what a tool's words and exit status mean.
 func toolSaid(e Endpoint, was Reached, tool string, exit int, words string) Reached {
-	r := Reached{Endpoint: e.address(), By: tool + " on the host", Said: Safe(tail(words, 300))}
+	r := Reached{Endpoint: e.address(), Of: e.Of, By: tool + " on the host", Said: Safe(tail(words, 300))}
 	if e.Proxy != nil {
 		r.Through = e.Proxy.address()
 	}

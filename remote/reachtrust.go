@@ -54,6 +54,9 @@ func handshake(ctx context.Context, conn net.Conn, e Endpoint) (secured *tls.Con
 		InsecureSkipVerify: true,
 		VerifyConnection: func(s tls.ConnectionState) error {
 			seen = &certified{certificates: s.PeerCertificates}
+			if e.Insecure {
+				return nil
+			}
 			if _, err := seen.verify(e.Host, e.roots(x509.NewCertPool())); err == nil {
 				return nil
 			}

@@ -7,14 +7,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // explainSilence asks the host's resolver about the names whose endpoints did
 // not answer: to a forwarding sshd a dead name server looks like a dead server,
 // and while it waits for that one it goes nowhere else. So the rest is tried again,
 // over a connection of its own; that is returned, for the first may still wait.
-// nil: it was not needed.
-func (c *Conn) explainSilence(ctx context.Context, endpoints []Endpoint, found []Reached) (spare *Conn) {
+// nil: it was not needed. stuck says that some were not even sent.
+func (c *Conn) explainSilence(ctx context.Context, endpoints []Endpoint, found []Reached, stuck bool) (spare *Conn) {
 	var script strings.Builder
 	script.WriteString("has() { command -v \"$1\" >/dev/null 2>&1; }\nhas getent && has timeout || exit 0\n")
 	var asked []string
@@ -36,11 +37,11 @@ func (c *Conn) explainSilence(ctx context.Context, endpoints []Endpoint, found [
 	if err != nil {
 		return nil
 	}
-	out, err := spare.shell(ctx, "resolve names", script.String(), whyLimit)
+	out, err := spare.shell(ctx, "resolve names", script.String(), min(whyLimit, left(ctx)))
 	if err != nil {
 		return spare
 	}
-	waited := false
+	waited := stuck
 	for line := range strings.Lines(out) {
 		exit, number, _ := strings.Cut(strings.TrimSpace(line), " ")
 		n, err := strconv.Atoi(number)
@@ -63,6 +64,12 @@ func (c *Conn) explainSilence(ctx context.Context, endpoints []Endpoint, found [
 		spare.reachAll(ctx, whyLimit, endpoints, found, func(i int) bool { return found[i].Barrier == Silence })
 	}
 	return spare
+}
+
+// left is how much time there is.
+func left(ctx context.Context) time.Duration {
+	end, _ := ctx.Deadline()
+	return time.Until(end)
 }
 
 // hop is what the host itself connects to.
