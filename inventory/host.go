@@ -36,13 +36,14 @@ type Host struct {
 // profile, the top level, its role, its groups and its own block.
 type Settings struct {
 	Requirements *Profile
+	Unfilled     []RoleRequirement // roles that the profile would have a host for, and no host of the inventory has
 	SSH          SSH
 	Sudo         Sudo
 	Resources    Resources
 	Proxy        *Proxy      // nil: no proxy wished
 	Squid        *Squid      // nil: this host is not the proxy
 	Registries   []Registry  // by label
-	Egress       []Endpoint  // the profile's endpoints for the role less skip, plus allow
+	Egress       []Endpoint  // the profile's endpoints for the role less skip, plus allow, and where they send on to
 	Driver       *Driver     // nil: no nvidia_driver block applies
 	Mounts       []Mount     // by path, parents before children
 	Kubernetes   *Kubernetes // nil: taken away with enabled = false
@@ -140,7 +141,7 @@ type Registry struct {
 
 // An Endpoint is something outside that a host must reach.
 type Endpoint struct {
-	Host  string
+	Host  string // a name, an address, or a domain with all names below it: *.pkg.dev
 	Port  int
 	Phase string   // "install", "run", or empty for both
 	Roles []string // whose hosts need it; empty: all
@@ -148,6 +149,9 @@ type Endpoint struct {
 	Text  string   // the sentence of the source that asks for it; may be empty
 	// Source is the document of the sentence; empty for an endpoint of the inventory.
 	Source string
+	// Listed: only in lists of what to allow; no single host can be asked whether
+	// it is reached.
+	Listed bool
 	Why    string
 }
 

@@ -63,6 +63,19 @@ func (l *loader) needs(p *Profile, role string, e Endpoint) bool {
 	return true
 }
 
+// unfilled are the roles that the profile would have a host for, and that
+// neither a host nor one that stands in for it has. Not every role is one: a
+// site without CPU workers lacks nothing.
+func (l *loader) unfilled(p *Profile) []RoleRequirement {
+	var roles []RoleRequirement
+	for _, r := range p.Roles {
+		if (r.Recommended || r.StandIn != "") && !l.taken[r.Role] && !l.taken[r.StandIn] {
+			roles = append(roles, r)
+		}
+	}
+	return roles
+}
+
 // takeRoles learns which roles the hosts have, before any is merged. What does
 // not evaluate is reported when the host is.
 func (l *loader) takeRoles(blocks []*hostBlock) {

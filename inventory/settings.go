@@ -10,6 +10,7 @@ import (
 func (l *loader) settings(p *Profile, role string, levels []*level) *Settings {
 	s := &Settings{
 		Requirements: p,
+		Unfilled:     l.unfilled(p),
 		Sudo:         Sudo{Enabled: true},
 		Resources:    Resources{DiskPath: "/var/lib"},
 	}

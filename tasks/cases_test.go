@@ -200,6 +200,9 @@ func showFindings(found []Finding) string {
 	var b strings.Builder
 	for _, f := range found {
 		fmt.Fprintf(&b, "%s %s: have %s; want %s (%s)\n", f.State, f.Subject, f.Have, f.Want, f.Why)
+		if f.Warning != "" {
+			fmt.Fprintf(&b, "  warning: %s\n", f.Warning)
+		}
 		if f.Hint != "" {
 			fmt.Fprintf(&b, "  hint: %s\n", f.Hint)
 		}

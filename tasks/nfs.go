@@ -37,6 +37,7 @@ type nfsFacts struct {
 	Helper  string       `json:"helper"`  // mount.nfs; empty: not installed
 	Mounts  []mountInfo  `json:"mounts"`  // on, above and below the paths that are wished or ours
 	Fstab   []fstabEntry `json:"fstab"`   // its NFS lines
+	Shared  []mountInfo  `json:"shared"`  // what several machines see at once; null: not looked for
 
 	ledger    ledger
 	fstab     file
@@ -112,6 +113,10 @@ func readNFS(s remote.Section) (Facts, error) {
 					return nil, fmt.Errorf("probe %s: %w", s.Name, err)
 				}
 				f.Mounts = append(f.Mounts, m)
+			}
+		case "shared":
+			if f.Shared, err = readShared(s.Name, b); err != nil {
+				return nil, err
 			}
 		case "look":
 			if b.exit() != 0 {

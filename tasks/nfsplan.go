@@ -25,7 +25,7 @@ type nfsPlan struct {
 func planNFS(h inventory.Host, facts Facts) []Finding {
 	f := facts.(*nfsFacts)
 	if len(h.Mounts) == 0 && len(f.ledger.entries) == 0 {
-		return nil
+		return f.sharedVolume(h)
 	}
 	p := &nfsPlan{
 		f: f, fstab: f.fstab, helper: f.Helper != "",
@@ -39,7 +39,7 @@ func planNFS(h inventory.Host, facts Facts) []Finding {
 	for _, m := range h.Mounts {
 		changes = append(changes, p.mount(m))
 	}
-	return f.asRoot(f.ledger.remember(append(changes, p.removals()...), f.isThere))
+	return append(f.asRoot(f.ledger.remember(append(changes, p.removals()...), f.isThere)), f.sharedVolume(h)...)
 }
 
 // mount is the finding for one wish: mounted now, and listed for the next boot.

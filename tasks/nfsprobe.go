@@ -92,7 +92,7 @@ set +f
 IFS=$old_ifs
 holders "$@"
 fi
-` + probeEnd
+` + probeShared(h) + probeEnd
 }
 
 // probePaths looks at the wished paths in a process that may hang. A path is

@@ -28,6 +28,7 @@
 //	acrossfleet.go what only the hosts together show
 //	nfs.go        NFS mounts: facts; nfsprobe.go, nfsplan.go, nfspossible.go,
 //	              nfsbusy.go who uses them, nfssteps.go, nfsgone.go what is taken away;
+//	              nfsshared.go the profile's shared volume;
 //	              fstab.go, mounts.go and mountoptions.go what fstab and the kernel say
 //
 // A new task is a file with a Task value in All, and cases in testdata; see
