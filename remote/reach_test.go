@@ -242,8 +242,8 @@ func TestReach(t *testing.T) {
 		{barrier: NoTLS},
 		{barrier: NoTLS},
 	}
-	// What the host's tools can tell is less: openssl knows no HTTP and is not
-	// given a password, bash knows no TLS and no proxy.
+	// What the host's tools can tell is less: openssl is not given a password,
+	// bash knows no TLS and no proxy.
 	for _, way := range []string{bySSH, "curl on the host", "openssl on the host", "bash on the host"} {
 		t.Run(way, func(t *testing.T) {
 			o := sshdOptions{setup: setup}
@@ -277,9 +277,9 @@ func TestReach(t *testing.T) {
 				case hide != "curl" && (w.status != 0 || w.barrier == "" || w.barrier == NotTrusted || w.barrier == NoTLS || i == 5):
 					*w = seen{barrier: Unproved}
 				default:
-					w.tokens, w.status = "", 0
-					if w.barrier == Answer {
-						w.barrier = ""
+					w.tokens = ""
+					if w.barrier == ByProxy {
+						w.status = 0
 					}
 				}
 			}

@@ -27,7 +27,7 @@ flat() {
 	flat=
 	for flat_line in $1; do
 		# openssl shows whole certificates.
-		case $try_tool,$flat_line in openssl,*i:* | openssl,*rror* | openssl,*ailed* | [!o]*) flat="$flat; $flat_line" ;; esac
+		case $try_tool,$flat_line in openssl,*i:* | openssl,*rror* | openssl,*ailed* | openssl,HTTP/1* | openssl,[Ll]ocation:* | openssl,[Cc]ontent-[Tt]ype:* | [!o]*) flat="$flat; $flat_line" ;; esac
 	done
 	set +f
 	IFS=$flat_ifs
@@ -52,11 +52,23 @@ try() {
 				;;
 			esac
 			;;
+		7,*)
+			# What the kernel said it tells only so.
+			try_more=$(printf '%s' "$try_proxy$6" | curl -q -K - -p -v -sS -m $try_again -o /dev/null "$try_scheme://$2:$3$4" 2>&1)
+			case $try_more in *" failed: "*)
+				try_more=${try_more#*" failed: "}
+				try_out="$try_out${nl}KERNEL ${try_more%%"$nl"*}"
+				;;
+			esac
+			;;
 		esac
 	elif [ "$4" != - ] && [ -z "$6" ] && has openssl && has timeout; then
 		try_tool=openssl
 		try_name=${2#\[} try_name=${try_name%\]}
-		try_out=$(timeout $try_time openssl s_client -connect "$2:$3" -servername "$try_name" -verify_hostname "$try_name" -verify_return_error ${5:+-proxy "$5"} </dev/null 2>&1)
+		try_eof=
+		if [ "$4" != / ]; then try_eof=-ign_eof; fi # the answer ends it, not the question
+		try_out=$(if [ "$4" != / ]; then printf 'GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: runai-prep\r\nConnection: close\r\n\r\n' "$4" "$2:$3"; fi |
+			timeout $try_time openssl s_client $try_eof -connect "$2:$3" -servername "$try_name" -verify_hostname "$try_name" -verify_return_error ${5:+-proxy "$5"} 2>&1)
 		try_exit=$?
 	elif [ -z "$5" ] && has bash && has timeout; then
 		try_tool=bash
@@ -133,12 +145,16 @@ func (c *Conn) reachByTools(ctx context.Context, endpoints []Endpoint, found []R
 var curlEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 var (
-	curlCodes  = regexp.MustCompile(`HTTP (\d{3}) (\d{3}) ?([^;]*)`)
-	curlSent   = regexp.MustCompile(`SENT (\S+?)(?:;|$)`)
-	curlIssuer = regexp.MustCompile(`ISSUER (.*)`)
-	curlSaid   = regexp.MustCompile(`curl: \(\d+\) ([^;]*)`)
-	anIssuer   = regexp.MustCompile(` i: ?([^;]*)`)
-	commonName = regexp.MustCompile(`CN ?= ?([^,;/]+)`)
+	curlCodes    = regexp.MustCompile(`HTTP (\d{3}) (\d{3}) ?([^;]*)`)
+	curlSent     = regexp.MustCompile(`SENT (\S+?)(?:;|$)`)
+	curlIssuer   = regexp.MustCompile(`ISSUER (.*)`)
+	curlKernel   = regexp.MustCompile(`KERNEL ([^;]*)`)
+	curlSaid     = regexp.MustCompile(`curl: \(\d+\) ([^;]*)`)
+	anIssuer     = regexp.MustCompile(` i: ?([^;]*)`)
+	httpStatus   = regexp.MustCompile(`HTTP/1\.[01] (\d{3})([^;]*)`)
+	httpLocation = regexp.MustCompile(`(?i); location: *([^;]*)`)
+	httpKind     = regexp.MustCompile(`(?i); content-type: *([^;]*)`)
+	commonName   = regexp.MustCompile(`CN ?= ?([^,;/]+)`)
 )
 
 // toolSaid is what a tool's words and exit status mean.
@@ -181,6 +197,9 @@ func toolSaid(e Endpoint, was Reached, tool string, exit int, words string) Reac
 			return said(NoName)
 		case exit == 7:
 			r.Proxy = e.Proxy != nil
+			if m := curlKernel.FindStringSubmatch(words); m != nil {
+				r.Said = Safe(tail(m[1], 300))
+			}
 			if b := barrierIn(words); b != "" {
 				return said(b)
 			}
@@ -209,7 +228,19 @@ func toolSaid(e Endpoint, was Reached, tool string, exit int, words string) Reac
 		return r
 	case "openssl":
 		issuer(anIssuer)
+		answered := httpStatus.FindStringSubmatch(words)
 		switch b := barrierIn(words); {
+		case e.Registry && answered != nil:
+			r.Status, _ = strconv.Atoi(answered[1])
+			r.Said = ""
+			if err := notRegistry(strings.TrimSpace(answered[1]+answered[2]), header(httpKind, words), header(httpLocation, words)); err != nil {
+				r.Said = Safe(err.Error())
+				return said(Answer)
+			}
+			return r
+		case e.Registry && exit == 0:
+			r.Said = "its answer is not HTTP"
+			return said(Answer)
 		case exit == 0:
 			r.Said = ""
 			return r
@@ -241,6 +272,14 @@ func toolSaid(e Endpoint, was Reached, tool string, exit int, words string) Reac
 	}
 	was.Said += "; the host has neither curl nor openssl"
 	return was
+}
+
+// header is what an answer has in a header; empty: nothing.
+func header(re *regexp.Regexp, words string) string {
+	if m := re.FindStringSubmatch(words); m != nil {
+		return strings.TrimSpace(m[1])
+	}
+	return ""
 }
 
 // barrierIn finds the barrier in a program's or an SSH server's words; empty:
