@@ -93,7 +93,7 @@ func TestWholeLanguage(t *testing.T) {
 	if !cmp.Equal(cpu.Proxy.NoProxy, []string{"10.0.0.0/8", "10.244.0.0/16"}) || cpu.Proxy.Password.IsZero() || cpu.Proxy.CACertificates[0] != string(pem) || len(cpu.Proxy.Targets) != 8 {
 		t.Errorf("%+v", cpu.Proxy)
 	}
-	if proxy.Squid == nil || cpu.Squid != nil || len(proxy.Squid.Allow) != 6 {
+	if proxy.Squid == nil || cpu.Squid != nil || len(proxy.Squid.Allow) != 12 {
 		t.Errorf("%+v", proxy.Squid)
 	}
 }
@@ -257,10 +257,13 @@ host "old" {
 	}
 	common := `runai-charts.storage.googleapis.com:443 runai-2020: Run:AI Repository
 gcr.io:443 runai-2020: Docker Images Repository
+storage.googleapis.com:443 runai-2020: gcr.io sends to it for image layers
+*.pkg.dev:443 runai-2020: gcr.io sends to it for image layers
 prometheus-us-central1.grafana.net:443 runai-2020: Grafana
 app.run.ai:443 runai-2020: Run:AI
 `
-	if diff := cmp.Diff(common+"nvcr.io:443 site: nvcr.io\nregistry:5000 i.hcl:17", endpoints(gpu)); diff != "" {
+	if diff := cmp.Diff(common+"nvcr.io:443 site: nvcr.io\nlayers.nvcr.io:443 site: nvcr.io sends to it for image layers\n"+
+		"authn.nvidia.com:443 site: nvcr.io sends to it for tokens\napi.ngc.nvidia.com:443 site: nvcr.io sends to it for tokens\nregistry:5000 i.hcl:17", endpoints(gpu)); diff != "" {
 		t.Errorf("egress of a GPU host (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(common+"registry:5000 i.hcl:17", endpoints(cpu)); diff != "" {
@@ -489,7 +492,7 @@ proxy proxy [] 0`
 		t.Errorf("bastions (-want +got):\n%s", diff)
 	}
 	squid := host(t, inv, "proxy").Squid
-	if squid.Port != 3128 || !cmp.Equal(squid.Clients, []string{"10.0.0.0/8", "192.0.2.7/32"}) || len(squid.Allow) != 7 {
+	if squid.Port != 3128 || !cmp.Equal(squid.Clients, []string{"10.0.0.0/8", "192.0.2.7/32"}) || len(squid.Allow) != 21 {
 		t.Errorf("squid: %+v", squid)
 	}
 }

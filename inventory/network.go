@@ -36,8 +36,8 @@ type egress struct {
 }
 
 var egressSpec = spec[egress]{
-	{"allow", func(e *egress, in input) { e.allow = in.endpoints() }},
-	{"skip", func(e *egress, in input) { e.skip, e.skipped = in.endpoints(), in }},
+	{"allow", func(e *egress, in input) { e.allow = in.endpoints(parseEndpoint) }},
+	{"skip", func(e *egress, in input) { e.skip, e.skipped = in.endpoints(parseSkipped), in }},
 }
 
 // certificates are PEM texts. They have lines, so plainText is not asked.
@@ -54,10 +54,10 @@ func (in input) networks() []string {
 	return list
 }
 
-func (in input) endpoints() []Endpoint {
+func (in input) endpoints(parse func(string) (Endpoint, error)) []Endpoint {
 	list := []Endpoint{}
-	for _, s := range in.texts(func(s string) error { _, err := parseEndpoint(s); return err }) {
-		if e, err := parseEndpoint(s); err == nil {
+	for _, s := range in.texts(func(s string) error { _, err := parse(s); return err }) {
+		if e, err := parse(s); err == nil {
 			e.Why = in.why
 			list = append(list, e)
 		}
@@ -80,6 +80,16 @@ func parseEndpoint(s string) (e Endpoint, err error) {
 	authority, _, _ := strings.Cut(s, "/")
 	e.Host, e.Port, err = hostPort(authority)
 	e.Host = strings.ToLower(e.Host)
+	return e, err
+}
+
+// parseSkipped also reads *.pkg.dev, which is in lists of what to allow.
+func parseSkipped(s string) (Endpoint, error) {
+	name, wild := strings.CutPrefix(s, "*.")
+	e, err := parseEndpoint(name)
+	if wild {
+		e.Host = "*." + e.Host
+	}
 	return e, err
 }
 
@@ -119,7 +129,8 @@ func (l *loader) checkRegistry(r Registry, layers []*layer) {
 	}
 }
 
-// endpoints are the profile's for the role, less skip, plus allow.
+// endpoints are the profile's for the role, less skip, plus allow, and where
+// these send on to.
 func (l *loader) endpoints(p *Profile, role string, layers []*layer) []Endpoint {
 	var e egress
 	if len(layers) > 0 {
@@ -128,7 +139,7 @@ func (l *loader) endpoints(p *Profile, role string, layers []*layer) []Endpoint 
 		}
 	}
 	for _, s := range e.skip {
-		known := false
+		known := isCompanion(s, p.Endpoints) || isCompanion(s, e.allow)
 		for _, have := range p.Endpoints {
 			known = known || covers(s, have)
 		}
@@ -162,7 +173,7 @@ next:
 	for _, a := range e.allow {
 		take(a)
 	}
-	return list
+	return withCompanions(list, e.skip)
 }
 
 // covers reports whether skipping s skips have: without a port, all of them.

@@ -27,6 +27,9 @@ func probeEgress(inventory.Host) string { return probeEnd }
 func reachEgress(h inventory.Host) []remote.Endpoint {
 	var all []remote.Endpoint
 	for _, e := range h.Egress {
+		if e.Listed {
+			continue
+		}
 		to := remote.Endpoint{Host: e.Host, Port: e.Port, Registry: isRegistry(h, e)}
 		if h.Proxy != nil {
 			to.Roots = h.Proxy.CACertificates
@@ -75,6 +78,9 @@ func planEgress(h inventory.Host, facts Facts) []Finding {
 	f := facts.(*egressFacts)
 	var found []Finding
 	for _, e := range h.Egress {
+		if e.Listed {
+			continue
+		}
 		subject := net.JoinHostPort(e.Host, strconv.Itoa(e.Port))
 		g := Finding{Subject: subject, Want: "reached", Why: e.Why}
 		if e.Phase != "" {

@@ -89,7 +89,7 @@ func reachSquid(h inventory.Host) []remote.Endpoint {
 		asked = append(asked, remote.Endpoint{Host: host, Port: 443, Proxy: proxy})
 	}
 	for _, e := range h.Squid.Allow {
-		if e.Port != 80 { // it does not connect there
+		if e.Port != 80 && !e.Wildcard() { // it does not connect to the one, and the other is no name to ask for
 			asked = append(asked, remote.Endpoint{Host: e.Host, Port: e.Port, Proxy: proxy})
 		}
 	}

@@ -45,6 +45,11 @@ func SquidConf(clients []string, endpoints []inventory.Endpoint) string {
 	b.WriteString("acl runai_prep_connect method CONNECT\n")
 	names := make(map[int][]string)
 	for _, e := range endpoints {
+		if slices.ContainsFunc(endpoints, func(w inventory.Endpoint) bool { // squid will not have both
+			return w.Wildcard() && w.Port == e.Port && w.Host != e.Host && strings.HasSuffix(e.Host, w.Host[1:])
+		}) {
+			continue
+		}
 		if name := squidName(e.Host); !slices.Contains(names[e.Port], name) {
 			names[e.Port] = append(names[e.Port], name)
 		}
@@ -85,7 +90,7 @@ func squidName(host string) string {
 	if a, err := netip.ParseAddr(host); err == nil && a.Is6() {
 		return "[" + a.String() + "]"
 	}
-	return strings.ToLower(strings.TrimSuffix(host, "."))
+	return strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(host, "*"), "."))
 }
 
 // squidNames are the endpoints that rules of ours let through, as host:port.

@@ -88,7 +88,10 @@ func (f nftFile) head(w io.Writer, inventory string) {
 #
 `)
 		for _, host := range slices.Sorted(maps.Keys(f.to)) {
-			fmt.Fprintf(w, "#	nftset=/%s/4#inet#filter#%s_v4,6#inet#filter#%[2]s_v6\n", host, f.to[host])
+			fmt.Fprintf(w, "#	nftset=/%s/4#inet#filter#%s_v4,6#inet#filter#%[2]s_v6\n", strings.TrimPrefix(host, "*."), f.to[host])
+		}
+		if slices.ContainsFunc(f.list, func(x allowed) bool { return strings.HasPrefix(x.Host, "*.") }) {
+			fmt.Fprint(w, "#\n# Nothing but that can fill the sets of names that begin with an asterisk: nftables\n# knows addresses alone, and dnsmasq takes a domain for all that is below it.\n")
 		}
 	}
 	fmt.Fprint(w, "\nadd table inet filter\nadd chain inet filter runai_prep\nflush chain inet filter runai_prep\n")
@@ -206,7 +209,7 @@ func (s nftSets) add(prefix, key string) {
 			return r
 		}
 		return '_'
-	}, cmp.Or(key, "others"))
+	}, cmp.Or(strings.TrimPrefix(key, "*."), "others"))
 	taken := slices.Collect(maps.Values(s))
 	name := plain
 	for n := 2; slices.Contains(taken, name); n++ {
