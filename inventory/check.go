@@ -88,11 +88,12 @@ func unitWord(s string) error {
 }
 
 var (
-	nameRE     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	hostNameRE = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
-	numericRE  = regexp.MustCompile(`^[0-9.]+$`)
-	hexRE      = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
-	pinRE      = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}=?$`)
+	nameRE        = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	hostNameRE    = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?$`)
+	numericRE     = regexp.MustCompile(`^[0-9.]+$`)
+	hexRE         = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
+	fingerprintRE = regexp.MustCompile(`^[0-9a-fA-F]{40}$`)
+	pinRE         = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}=?$`)
 )
 
 // name checks the names of hosts, groups, roles and profiles.

@@ -200,6 +200,7 @@ type Driver struct {
 	Source        string // distro, cuda-repo, runfile, none
 	Flavor        string // auto, open, proprietary
 	Repository    string
+	RepositoryKey string // fingerprint of the key that the mirror is signed with, 40 digits; empty: the vendor's
 	Runfile       string
 	SHA256        string
 	Reboot        string // when-needed, never

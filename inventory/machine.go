@@ -22,6 +22,7 @@ var driverSpec = spec[Driver]{
 	{"source", func(d *Driver, in input) { d.Source = in.choice("distro", "cuda-repo", "runfile", "none") }},
 	{"flavor", func(d *Driver, in input) { d.Flavor = in.choice("auto", "open", "proprietary") }},
 	{"repository", func(d *Driver, in input) { d.Repository = in.text(httpURL) }},
+	{"repository_key", func(d *Driver, in input) { d.RepositoryKey = strings.ToUpper(in.text(keyPrint)) }},
 	{"runfile", func(d *Driver, in input) { d.Runfile = in.text(nil) }},
 	{"sha256", func(d *Driver, in input) { d.SHA256 = strings.ToLower(in.text(checksum)) }},
 	{"reboot", func(d *Driver, in input) { d.Reboot = in.choice("when-needed", "never") }},
@@ -61,6 +62,13 @@ func checksum(s string) error {
 	return nil
 }
 
+func keyPrint(s string) error {
+	if !fingerprintRE.MatchString(s) {
+		return fmt.Errorf("%q is not the fingerprint of a key; write the 40 hexadecimal digits that gpg --show-keys prints, without blanks", s)
+	}
+	return nil
+}
+
 // busy is refuse, drain, or wait with a duration.
 func (in input) busy() (mode string, wait time.Duration) {
 	in.text(func(s string) (err error) {
@@ -91,6 +99,8 @@ func (l *loader) checkDriver(d Driver, layers []*layer) {
 		l.warnf(rng, "Runfile without effect", "A runfile is given, but source is %q. Say source = \"runfile\" to install from it, or leave it out.", d.Source)
 	case d.Repository != "" && !slices.Contains([]string{"distro", "cuda-repo"}, d.Source):
 		l.warnf(rng, "Repository without effect", "A repository is given, but source is %q. Say source = \"cuda-repo\" or \"distro\" to install from it, or leave it out.", d.Source)
+	case d.RepositoryKey != "" && d.Repository == "":
+		l.warnf(rng, "Key without effect", "repository_key is the key of a mirror, and no mirror is given. NVIDIA's own is known. Add repository = \"…\", or leave it out.")
 	}
 	if d.Source == "runfile" && d.Runfile != "" {
 		if info, err := os.Stat(d.Runfile); err != nil || !info.Mode().IsRegular() {

@@ -94,7 +94,8 @@ func (p *driverPlan) nonFreeContent() string {
 }
 
 // cudaRepository is where NVIDIA's repository for the host is, the file there
-// that its key is in, and the key's fingerprint.
+// that its key is in, and the key's fingerprint. A mirror that signs anew has
+// its own key in the place where NVIDIA's is, and named as that is.
 func (p *driverPlan) cudaRepository() (address, key, fingerprint string) {
 	for _, r := range repositories {
 		if !slices.Contains(r.ids, p.f.ID) {
@@ -114,6 +115,9 @@ func (p *driverPlan) cudaRepository() (address, key, fingerprint string) {
 		address = cudaHome + name + "/" + arch
 		if p.w.Repository != "" {
 			address = strings.TrimSuffix(p.w.Repository, "/")
+		}
+		if own := p.w.RepositoryKey; own != "" {
+			return address, own[len(own)-8:] + ".pub", own
 		}
 		return address, r.key, r.print
 	}

@@ -66,6 +66,7 @@ role "gpu" {
     source         = "runfile"
     flavor         = "auto"
     repository     = "http://mirror.corp/cuda/ubuntu2204"
+    repository_key = "0123456789abcdef0123456789abcdef01234567"
     runfile        = "NVIDIA-Linux-x86_64-535.104.05.run"
     sha256         = "0000000000000000000000000000000000000000000000000000000000000000"
     reboot         = "when-needed"

@@ -26,6 +26,7 @@ role "gpu" {
     source         = "cuda" # ERROR Invalid source: "cuda" is not among the possible values "distro", "cuda-repo", "runfile" and "none".
     flavor         = "free" # ERROR Invalid flavor: "free" is not among the possible values "auto", "open" and "proprietary".
     repository     = "ftp://mirror/cuda" # ERROR Invalid repository: "ftp://mirror/cuda" has the scheme "ftp"; use http, https or file.
+    repository_key = "C0934C99" # ERROR Invalid repository_key: "C0934C99" is not the fingerprint of a key; write the 40 hexadecimal digits that gpg --show-keys prints, without blanks.
     sha256         = "abc" # ERROR Invalid sha256: "abc" is not a SHA-256 checksum; write the 64 hexadecimal digits that sha256sum prints.
     reboot         = "always" # ERROR Invalid reboot: "always" is not among the possible values "when-needed" and "never".
     hold           = 5 # ERROR Invalid hold: The word true or false is needed here, not a number.
