@@ -304,7 +304,7 @@ for name in nvidia nvidia-current nvidia-current-open; do
 done
 echo "no NVIDIA module ${version:+of $version }has been built for $kernel${has:+; there is $has}" >&2
 if [ ! -e "/lib/modules/$kernel/build/Makefile" ]; then echo "its headers are not installed" >&2; fi
-for log in /var/lib/dkms/nvidia*/"${version:-*}"/build/make.log; do
+for log in /var/lib/dkms/nvidia*/${version:-*}/build/make.log; do
 	if [ -r "$log" ]; then
 		echo "$log:" >&2
 		grep -i -E 'error|fatal|not found' "$log" | tail -n 15 >&2
