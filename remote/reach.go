@@ -131,8 +131,11 @@ func (c *Conn) reach(ctx context.Context, endpoints []Endpoint) []Reached {
 		first.Go(func() { found[ahead] = c.reachOne(inTime, endpoints[ahead]) })
 		stuck = c.isStuck(inTime, sent)
 	}
+	if stuck {
+		done() // there is nothing to wait for
+	}
 	c.reachAll(inTime, forwardLimit, endpoints, found, func(i int) bool {
-		if stuck && i != ahead && endpoints[i].byName() {
+		if stuck && i != ahead {
 			found[i] = endpoints[i].silent()
 			return false
 		}

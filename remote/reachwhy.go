@@ -33,14 +33,27 @@ func (c *Conn) explainSilence(ctx context.Context, endpoints []Endpoint, found [
 		return nil
 	}
 	script.WriteString("wait\n")
+	asking := true
+	defer func() {
+		if !stuck || !asking && ctx.Err() == nil {
+			return
+		}
+		// Nobody has kept silent whom nobody has asked.
+		for i := range found {
+			if found[i].Barrier == Silence {
+				found[i].Barrier, found[i].Said = Lost, "the host's sshd waits for its name server, and the time was up"
+			}
+		}
+	}()
 	spare, err := c.again(ctx)
 	if err != nil {
 		return nil
 	}
-	out, err := spare.shell(ctx, "resolve names", script.String(), min(whyLimit, left(ctx)))
+	out, err := spare.shell(ctx, "resolve names", script.String(), min(2*whyLimit, left(ctx)))
 	if err != nil {
 		return spare
 	}
+	asking = false
 	waited := stuck
 	for line := range strings.Lines(out) {
 		exit, number, _ := strings.Cut(strings.TrimSpace(line), " ")
