@@ -69,11 +69,11 @@ func keyPrint(s string) error {
 	return nil
 }
 
-// busy is refuse, drain, or wait with a duration.
+// busy is refuse, drain, or one of wait and drain with a duration.
 func (in input) busy() (mode string, wait time.Duration) {
 	in.text(func(s string) (err error) {
 		word, d, waits := strings.Cut(s, "=")
-		if waits && word == "wait" {
+		if waits && (word == "wait" || word == "drain") {
 			mode = word
 			wait, err = parseDuration(d, time.Second, 24*time.Hour)
 			return err

@@ -125,4 +125,5 @@ type Reboot struct {
 type Kubectl struct {
 	Args    []string
 	Timeout time.Duration // 0: one minute
+	Guard   bool          // as in Command: a node that cannot be drained is left as it is, by choice
 }

@@ -110,8 +110,9 @@ func (p *driverPlan) leadUp(c *change) {
 	}
 	if p.f.Loaded.Version != "" {
 		if p.w.Busy == "drain" {
+			p.drains = true
+			c.adds = append(c.adds, cordonedEntry(p.nodeName()))
 			c.Steps = append(c.Steps, p.drain()...)
-			c.After = p.uncordon()
 		}
 		c.Steps = append(c.Steps, p.guard())
 	}
@@ -277,40 +278,4 @@ holders() {
 	IFS=' 	'$nl
 }
 `
-}
-
-// drain sends pods away, by the controller's kubeconfig. The node gets a label
-// of ours only if nobody had cordoned it before, and only by that label it is
-// given back: a node that somebody else has set aside stays so.
-func (p *driverPlan) drain() []remote.Step {
-	node := strings.ToLower(p.f.Hostname)
-	kubectl := func(limit time.Duration, args ...string) remote.Step {
-		return remote.Step{Title: "kubectl " + strings.Join(args, " "), Kubectl: &remote.Kubectl{Args: args, Timeout: limit}}
-	}
-	drain := kubectl(32*time.Minute, "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=30m")
-	drain.Disrupts = "the pods of the node are moved to others"
-	return []remote.Step{
-		kubectl(time.Minute, "label", "nodes", "--field-selector", "metadata.name="+node+",spec.unschedulable=false", cordonLabel+"="+labelValue(node), "--overwrite"),
-		kubectl(time.Minute, "cordon", node),
-		drain,
-	}
-}
-
-func (p *driverPlan) uncordon() []remote.Step {
-	node := strings.ToLower(p.f.Hostname)
-	selector := cordonLabel + "=" + labelValue(node)
-	return []remote.Step{
-		{Title: "kubectl uncordon -l " + selector, Kubectl: &remote.Kubectl{Args: []string{"uncordon", "-l", selector}}},
-		{Title: "kubectl label nodes " + node + " " + cordonLabel + "-", Kubectl: &remote.Kubectl{Args: []string{"label", "nodes", node, cordonLabel + "-"}}},
-	}
-}
-
-const cordonLabel = "runai-prep/cordoned"
-
-// labelValue makes a node's name fit a label's value, which is shorter.
-func labelValue(node string) string {
-	if len(node) > 63 {
-		node = node[:63]
-	}
-	return strings.Trim(node, ".-_")
 }

@@ -48,6 +48,8 @@ var packagings = []packaging{
 		proprietary: packageSet{key: []string{"nvidia-kernel-dkms"}, same: []string{"nvidia-smi", "libcuda1"}, loose: []string{"nvidia-persistenced"}},
 		open:        packageSet{key: []string{"nvidia-open-kernel-dkms"}, same: []string{"nvidia-smi", "libcuda1"}, loose: []string{"nvidia-persistenced"}},
 		headers:     []string{"linux-headers-{K}"}, meta: "linux-headers-{F}",
+		// Debian has none: it is NVIDIA's, from whichever archive the host is told of.
+		fabric: []string{"nvidia-fabricmanager-{B}", "nvidia-fabricmanager"},
 	},
 	{
 		// Ubuntu Server's guide on NVIDIA drivers: the prebuilt modules are signed
@@ -200,6 +202,7 @@ var (
 	kernelPackage = regexp.MustCompile(`^(nvidia(-tesla-\d+)?(-open)?-kernel(-open)?-dkms|nvidia-dkms(-\d+)?(-server)?(-open)?|kmod-nvidia(-latest|-open|-branch-\d+)?(-dkms)?|nvidia-open-driver-G\d+(-signed)?(-cuda)?-kmp-[a-z0-9]+|nvidia(-driver|-gfx)?-?G\d+-kmp-[a-z0-9]+)$`)
 	userPackage   = regexp.MustCompile(`^(nvidia-smi|libcuda1|nvidia-(tesla-\d+-)?smi|nvidia-utils-\d+(-server)?|libnvidia-compute(-\d+)?(-server)?|nvidia-driver(-latest-dkms|-branch-\d+)?-cuda|nvidia-compute(-utils)?-?G\d+|nvidia-headless-no-dkms-\d+(-server)?(-open)?)$`)
 	ownVersion    = regexp.MustCompile(`^(nvidia-(modprobe|persistenced|settings|xconfig|container-.*|docker.*|fs.*|gds.*|peermem.*)|libnvidia-container.*|cuda-keyring)$`)
+	fabricPackage = regexp.MustCompile(`^nvidia-fabric-?manager(-\d+)?$`)
 	prebuilt      = regexp.MustCompile(`^linux-modules-nvidia-\d+`)
 	branchNamed   = regexp.MustCompile(`(nvidia|cuda)[a-z0-9-]*-(\d{3})(-|$)`)
 )

@@ -22,6 +22,7 @@ type driverPlan struct {
 	no, noHint string
 	route      route
 	began      bool // a finding has the steps that lead up to unloading the driver
+	drains     bool // which drain the node
 }
 
 // A route is how the module that is loaded becomes the wished one.
@@ -47,9 +48,9 @@ func planDriver(h inventory.Host, facts Facts) []Finding {
 	found := []change{p.gpus()}
 	switch {
 	case len(f.GPUs) == 0 && w.RequireGPU:
-		return p.findings(found)
+		return p.findings(append(found, p.node()))
 	case f.Owner != "":
-		return p.findings(append(found, p.owned()))
+		return p.findings(append(found, p.owned(), p.node()))
 	}
 	p.decide()
 	found = append(found, p.secureBoot(), p.space(), p.processes())
@@ -59,13 +60,13 @@ func planDriver(h inventory.Host, facts Facts) []Finding {
 	}
 	found = append(found, p.driver())
 	if p.no != "" && p.has.version == "" && f.Loaded.Version == "" {
-		return p.findings(found) // there is nothing to say of the places
+		return p.findings(append(found, p.node())) // there is nothing to say of the places
 	}
 	found = append(found, p.packages())
 	for _, k := range f.Kernels {
 		found = append(found, p.module(k))
 	}
-	return p.findings(append(found, nouveau, p.loaded(), p.userSpace(), p.services(), p.persistenced(), p.fabricManager(), p.cuda()))
+	return p.findings(append(found, nouveau, p.loaded(), p.userSpace(), p.services(), p.persistenced(), p.fabricManager(), p.cuda(), p.node()))
 }
 
 // findings leaves out what there is nothing to say about, and makes of what
@@ -75,7 +76,7 @@ func (p *driverPlan) findings(all []change) []Finding {
 	if p.w.verify || p.f.Owner != "" {
 		for i := range all {
 			if c := &all[i]; c.State == Pending {
-				c.State, c.Steps, c.Back, c.After, c.adds, c.drops = Unmet, nil, nil, nil, nil, nil
+				c.State, c.Steps, c.Back, c.After, c.Undo, c.adds, c.drops, c.ends = Unmet, nil, nil, nil, nil, nil, nil, nil
 				if strings.HasPrefix(c.Hint, "comes with ") {
 					c.Hint = ""
 				}
@@ -85,7 +86,7 @@ func (p *driverPlan) findings(all []change) []Finding {
 	found := p.f.asRoot(p.f.ledger.remember(all, p.f.isThere))
 	for i := range found {
 		if found[i].State != Pending {
-			found[i].Back, found[i].After = nil, nil
+			found[i].Back, found[i].After, found[i].Undo = nil, nil, nil
 		}
 	}
 	return found

@@ -132,6 +132,9 @@ var situations = []situation{
 	{"debian-12/old, busy", []part{debian12, has535, ourHold, wish(">= 535.288, < 536"), busy}},
 	{"debian-12/old, busy, waited for", []part{debian12, has535, ourHold, wish(">= 535.288, < 536"), busy, func(_ *driverFacts, d *inventory.Driver) { d.Busy, d.BusyWait = "wait", 30*time.Minute }}},
 	{"debian-12/old, busy, drained", []part{debian12, has535, ourHold, wish(">= 535.288, < 536"), pods, func(_ *driverFacts, d *inventory.Driver) { d.Busy = "drain" }}},
+	{"debian-12/wished, and left cordoned", []part{debian12, has535, ourHold, func(f *driverFacts, _ *inventory.Driver) {
+		f.ledger.entries = append(f.ledger.entries, cordonedEntry("gpu-01"))
+	}}},
 	{"debian-12/mismatched", []part{debian12, has535, mismatched}},
 	{"debian-12/mismatched, something holds it", []part{debian12, has535, mismatched, func(f *driverFacts, _ *inventory.Driver) { f.Loaded.Holders = []string{"nvidia_fs"} }}},
 	{"debian-12/old, something holds it", []part{debian12, has535, ourHold, wish(">= 535.288, < 536"), func(f *driverFacts, _ *inventory.Driver) { f.Loaded.Holders = []string{"nvidia_fs"} }}},

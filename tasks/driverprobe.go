@@ -349,7 +349,7 @@ if [ -n "$fresh" ]; then echo "!$fresh"; fi
 
 // probeDriverPackages asks the package database, and systemd of the units whose
 // files are there.
-const probeDriverPackages = `installed=
+const probeDriverPackages = `installed= fabric=
 case $manager_name in
 apt)
 	installed=$(dpkg-query -W -f '${db:Status-Abbrev}\t${Package}\t${Version}\t${Architecture}\n' '*nvidia*' 'libcuda*' 'libnvcuvid*' 'cuda-drivers*' cuda-keyring dkms 'linux-headers-*' 'linux-image-*' 2>/dev/null)
@@ -373,17 +373,25 @@ IFS=$nl
 set -f
 for line in $installed; do
 	case $line in un*) ;; *) printf '|%s\n' "$line" ;; esac
+	case $line in
+	?i*"	nvidia-fabric"*-dev*) ;;
+	?i*"	nvidia-fabric"*)
+		fabric=${line#*	*	}
+		fabric=${fabric#*:}
+		fabric=${fabric%%[!0-9.]*}
+		;;
+	esac
 done
 set +f
 IFS=' 	'$nl
 case $database_exit in '' | 0) ;; *) echo "!exit $database_exit" ;; esac
-persistenced= fabric=
+persistenced= fabric_unit=
 set --
 for unit in $units; do
 	for at in /etc/systemd/system /run/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
 		if [ -e "$at/$unit.service" ]; then
 			set -- "$@" "$unit.service"
-			case $unit in nvidia-persistenced) persistenced=yes ;; nvidia-fabricmanager) fabric=yes ;; esac
+			case $unit in nvidia-persistenced) persistenced=yes ;; nvidia-fabricmanager) fabric_unit=yes ;; esac
 			break
 		fi
 	done
@@ -410,7 +418,7 @@ const probeSettled = `settled() {
 	if [ "$source" != runfile ] && [ -n "$runfile" ]; then return 1; fi
 	[ "$down" = 0 ] || return 1
 	[ -n "$persistenced" ] || return 1
-	[ "$switches" = 0 ] || [ -n "$fabric" ] || return 1
+	[ "$switches" = 0 ] || { [ -n "$fabric_unit" ] && [ "$fabric" = "$user" ]; } || return 1
 }
 if [ "$ask" = yes ] && { settled || [ -n "$owner" ]; }; then ask=no; fi
 if [ "$gpus" = 0 ] && [ "$need_gpu" = true ]; then ask=no; fi

@@ -125,7 +125,7 @@ func (p *driverPlan) fabricManager() change {
 // fabricVersion is that of the installed fabric manager.
 func (p *driverPlan) fabricVersion() string {
 	for _, i := range p.f.Packages {
-		if strings.HasPrefix(i.Name, "nvidia-fabricmanager") && !strings.Contains(i.Name, "-dev") || i.Name == "nvidia-fabric-manager" {
+		if fabricPackage.MatchString(i.Name) {
 			return driverVersion(i.Version)
 		}
 	}
@@ -184,7 +184,7 @@ func (p *driverPlan) services() change {
 	names := p.stopped()
 	var have, boot []string
 	if len(names) > 0 {
-		have = append(have, strings.Join(names, ", ")+": running, and stopped meanwhile")
+		have = append(have, strings.Join(names, ", ")+": running, and will stop while the driver is replaced")
 	}
 	for _, name := range names {
 		c.drops = append(c.drops, stoppedEntry(name))

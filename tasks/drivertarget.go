@@ -461,6 +461,7 @@ func (p *driverPlan) leftovers(t *driverTarget) []string {
 			continue
 		case t.metapackage() && slices.ContainsFunc(t.set(!t.open).key, func(key string) bool { _, ok := matches(key, i.Name); return ok }):
 		case kernelPackage.MatchString(i.Name):
+		case fabricPackage.MatchString(i.Name): // of two branches, the files are the same
 		case prebuilt.MatchString(i.Name) && t.headers != nil:
 		case m != nil && named && t.branch != 0 && m[2] != fmt.Sprint(t.branch):
 		case m != nil && named && prebuilt.MatchString(i.Name) && strings.Contains(i.Name, "-open") != t.open:

@@ -88,6 +88,7 @@ func (l ledger) of(kind string) []entry {
 type change struct {
 	Finding
 	adds, drops []entry
+	ends        []entry // what its After, or its Undo, takes away
 }
 
 // remember turns changes into findings. What a plan is going to put on a host
@@ -118,10 +119,19 @@ func (l ledger) remember(changes []change, isThere func(entry) bool) []Finding {
 		c.Steps = append([]remote.Step{l.write(current)}, c.Steps...)
 	}
 	found := make([]Finding, 0, len(changes))
+	began, undone := l, current
 	for _, c := range changes {
 		if len(c.drops) > 0 {
 			current = slices.DeleteFunc(slices.Clone(current), func(e entry) bool { return slices.Contains(c.drops, e) })
 			c.Steps = append(slices.Clone(c.Steps), l.write(current))
+		}
+		if len(c.ends) > 0 {
+			ended := func(e entry) bool { return slices.Contains(c.ends, e) }
+			current = slices.DeleteFunc(slices.Clone(current), ended)
+			c.After = append(slices.Clone(c.After), l.write(current))
+			if c.Undo != nil {
+				c.Undo = append(slices.Clone(c.Undo), began.write(slices.DeleteFunc(slices.Clone(undone), ended)))
+			}
 		}
 		found = append(found, c.Finding)
 	}

@@ -20,11 +20,17 @@
 //	              a file for each runtime, registryreach.go the way there,
 //	              registrygone.go what is taken away; toml.go and jsonedit.go change
 //	              single values of files that belong to somebody else
-//	egress.go     the endpoints outside
+//	egress.go     the endpoints outside; egresstoday.go the way that runtimes take now
 //	driver.go     the NVIDIA driver: its reader, with driverread.go and driveroffers.go;
 //	              driverprobe.go, driverprobekernels.go and driverprobeask.go the probe,
 //	              driverfacts.go, drivergpu.go which GPU it is; driverplan.go, and the files
 //	              beside it, what is wanted and how it is done
+//	kubernetes.go what a host must be like to join a cluster: kubernetesprobe.go,
+//	              kubernetesread.go, kubernetesplan.go; kubernetesversions.go,
+//	              kubernetesswap.go, kubernetessettings.go (modules, sysctls),
+//	              kubernetesnode.go (ports, names, clock, security),
+//	              kubernetesfirewall.go; toolkit.go, toolkitsteps.go what shows GPUs
+//	              to containers
 //	acrossfleet.go what only the hosts together show
 //	nfs.go        NFS mounts: facts; nfsprobe.go, nfsplan.go, nfspossible.go,
 //	              nfsbusy.go who uses them, nfssteps.go, nfsgone.go what is taken away;
@@ -52,6 +58,9 @@ type Task struct {
 	// Reach names the endpoints outside that are to be tried from the host,
 	// beside the probe; nil: none. The outcome is in Section.Reached.
 	Reach func(inventory.Host) []remote.Endpoint
+	// More names further endpoints, of which only what the probes printed tells;
+	// nil: none. Their outcome follows those of Reach. Pure.
+	More func(inventory.Host, []remote.Section) []remote.Endpoint
 	// Timeout is how long the probe may take; 0: ten seconds.
 	Timeout time.Duration
 	// Read turns what the probe printed into the task's own typed facts,
@@ -74,6 +83,9 @@ func (t Task) Look(h inventory.Host) remote.Probe {
 	p := remote.Probe{Name: t.Name, Script: t.Probe(h), Timeout: t.Timeout}
 	if t.Reach != nil {
 		p.Endpoints = t.Reach(h)
+	}
+	if t.More != nil {
+		p.More = func(s []remote.Section) []remote.Endpoint { return t.More(h, s) }
 	}
 	return p
 }
@@ -121,8 +133,11 @@ type Finding struct {
 	// from.
 	Aside bool
 	// After is run when the second look has shown every finding of the task to
-	// be as wanted.
+	// be as wanted. A finding that has no other steps is settled by it.
 	After []remote.Step
+	// Undo gives back at once what steps of kubectl's have taken: run when the
+	// task has ended before anything that followed them was begun on the host.
+	Undo []remote.Step
 }
 
 // Disruptive reports whether running work would notice one of the steps.

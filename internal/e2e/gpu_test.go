@@ -35,7 +35,7 @@ basename $(readlink /sys/bus/pci/devices/0001:17:00.0/driver); nvidia-modprobe; 
 	contains(t, "the driver", got, "nvidia-current/535.261.03", "installed", "Kernel Module  535.261.03 ", "\nnvidia\n", "CUDA Version: 12.2", "535.261.03, 1")
 	// A process that has a GPU open keeps the module.
 	held := vm.SSH(t, `systemctl stop nvidia-persistenced; sh -c 'exec 3</dev/nvidia0; exec sleep 1000' >/dev/null 2>&1 & sleep 1
-rmmod nvidia_uvm; cat /sys/module/nvidia/refcnt; rmmod nvidia 2>&1; kill $!; wait; rmmod nvidia && echo gone`)
+rmmod nvidia_uvm; for try in $(seq 100); do [ "$(cat /sys/module/nvidia/refcnt)" != 1 ] || break; sleep 0.2; done; cat /sys/module/nvidia/refcnt; rmmod nvidia 2>&1; kill $!; wait; rmmod nvidia && echo gone`)
 	contains(t, "held", held, "1\n", "in use", "gone")
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/runai-prep/runai-prep/internal/report"
 	"github.com/runai-prep/runai-prep/remote"
@@ -108,29 +109,76 @@ func state(found []report.Finding, k key) report.Finding {
 	return report.Finding{}
 }
 
+// concludes: all that the finding is about is done after the proof.
+func concludes(p planned) bool { return len(p.Steps) == 0 && len(p.After) > 0 }
+
 // conclude runs what follows once all of a task is as wanted.
 func (f *Fleet) conclude(ctx context.Context, v *Visit, plan []planned, o ApplyOptions) {
 	for _, p := range plan {
-		if len(p.After) == 0 || v.conn == nil || !allWell(v.applied, p.task) {
+		if len(p.After) == 0 || v.conn == nil || !allWell(v.applied, plan, p.task) {
 			continue
 		}
 		out := f.steps(ctx, v, p.After, false, o)
-		if out.err == nil {
-			continue
-		}
-		for i := range v.applied {
-			if s := &v.applied[i]; s.Task == p.task && s.Subject == p.Subject {
-				s.State = string(tasks.Failed)
-				s.Error = "the host is as wanted, but what follows failed: " + report.Redact(out.err.Error())
-			}
+		s := found(v.applied, p.key())
+		switch {
+		case s == nil:
+		case out.err != nil:
+			s.State, s.Done = string(tasks.Failed), s.Done+out.done
+			s.Error = "the host is as wanted, but what follows failed: " + report.Redact(out.err.Error())
+		case concludes(p):
+			s.State, s.Have, s.Hint, s.Done = string(tasks.Fixed), s.Want, "", out.done
 		}
 	}
 }
 
-// allWell reports whether every finding of a task is as wanted.
-func allWell(found []report.Finding, task string) bool {
+// giveBack gives back what was taken from others than the host, where nothing
+// was begun on it after that.
+func (f *Fleet) giveBack(ctx context.Context, v *Visit, plan []planned, results []outcome, o ApplyOptions) {
+	for _, p := range plan {
+		took, onHost := false, false
+		for i, other := range plan {
+			if other.task == p.task {
+				onHost = onHost || results[i].onHost || took && results[i].done > 0
+				took = took || results[i].took
+			}
+		}
+		if len(p.Undo) == 0 || !took || onHost || v.conn == nil {
+			continue
+		}
+		f.log().Info("giving back", "host", v.Host.Name, "task", p.task, "subject", p.Subject)
+		out := f.steps(ctx, v, p.Undo, false, o)
+		s := found(v.applied, p.key())
+		switch {
+		case s == nil:
+		case out.err != nil:
+			s.State, s.Error = string(tasks.Failed), "it was not given back: "+report.Redact(out.err.Error())
+		default:
+			s.State, s.Hint = string(tasks.Pending), "it was given back as it was"
+		}
+	}
+}
+
+// found is the finding of a key; nil where there is none.
+func found(all []report.Finding, k key) *report.Finding {
+	for i := range all {
+		if s := &all[i]; s.Task == k.task && s.Subject == k.subject {
+			return s
+		}
+	}
+	return nil
+}
+
+// allWell reports whether every finding of a task is as wanted, beside those
+// that only what follows settles.
+func allWell(found []report.Finding, plan []planned, task string) bool {
 	for _, s := range found {
-		if s.Task == task && s.State != string(tasks.OK) && s.State != string(tasks.Fixed) {
+		if s.Task != task || s.State == string(tasks.OK) || s.State == string(tasks.Fixed) {
+			continue
+		}
+		left := s.State == string(tasks.Pending) && slices.ContainsFunc(plan, func(p planned) bool {
+			return p.key() == key{s.Task, s.Subject} && concludes(p)
+		})
+		if !left {
 			return false
 		}
 	}

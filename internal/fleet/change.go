@@ -77,6 +77,7 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 		return // and the lock with it
 	}
 	f.goBack(ctx, v, plan, results, o)
+	f.giveBack(ctx, v, plan, results, o)
 	f.conclude(ctx, v, plan, o)
 }
 

@@ -24,7 +24,7 @@ const kubectlProgram = "kubectl"
 func impossible(plan []planned) map[string]error {
 	why := map[string]error{}
 	for _, p := range plan {
-		for _, s := range slices.Concat(p.Steps, p.Back, p.After) {
+		for _, s := range slices.Concat(p.Steps, p.Back, p.After, p.Undo) {
 			var err error
 			switch {
 			case s.Kubectl != nil:

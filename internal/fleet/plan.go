@@ -58,8 +58,8 @@ func (v *Visit) fingerprints() []string {
 		}
 		text, err := json.Marshal(struct {
 			Task, Subject, Have, Want string
-			Steps, Back, After        []remote.Step
-		}{p.task, p.Subject, have, p.Want, p.Steps, p.Back, p.After})
+			Steps, Back, After, Undo  []remote.Step
+		}{p.task, p.Subject, have, p.Want, p.Steps, p.Back, p.After, p.Undo})
 		if err != nil {
 			panic(fmt.Sprintf("a step is data, and encodes: %v", err))
 		}

@@ -111,7 +111,7 @@ func proved(looks []TaskLook, plan []planned, results []outcome) []report.Findin
 		case unseen[p.task] != nil:
 			unproven(&s, unseen[p.task])
 		default:
-			s.State = string(tasks.Fixed)
+			s.State, s.Have = string(tasks.Fixed), "" // what there was is there no more
 		}
 		found = append(found, s)
 	}
@@ -154,6 +154,8 @@ func judge(s *report.Finding, now tasks.Finding, p planned, o outcome) {
 		// All that is missing comes with what was left undone by choice: a
 		// reboot, say.
 		s.State, s.Hint = string(tasks.Pending), report.Redact(leftUndone(o.other).Error())
+	case now.State == tasks.Pending && concludes(p):
+		// What is left of it follows the proof.
 	case now.State == tasks.Pending, now.State == tasks.Unmet && o.done > 0:
 		s.State = string(tasks.Failed)
 		s.Error = "every step succeeded, but the host still has: " + report.Redact(now.Have)

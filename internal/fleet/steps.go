@@ -18,6 +18,8 @@ type outcome struct {
 	err    error
 	shared bool // the findings after this one build on what failed
 	begun  bool // a step was begun from which there may be a way back
+	took   bool // a step of kubectl's was begun
+	onHost bool // and after it one that does something on the host
 	// Set by outcomes:
 	own    bool  // there were steps of its own
 	other  error // why steps of other findings, with which it may come, were not done
@@ -54,7 +56,9 @@ func byChoice(err error) bool {
 }
 
 // asks: the step only asks whether those after it may be carried out.
-func asks(s remote.Step) bool { return s.Run != nil && s.Run.Guard }
+func asks(s remote.Step) bool {
+	return s.Run != nil && s.Run.Guard || s.Kubectl != nil && s.Kubectl.Guard
+}
 
 // fetches: the step brings packages to the host, and changes none.
 func fetches(s remote.Step) bool { return s.Install != nil && s.Install.DownloadOnly }
@@ -94,6 +98,8 @@ func (f *Fleet) steps(ctx context.Context, v *Visit, list []remote.Step, indepen
 			return out
 		}
 		out.begun = out.begun || changes(s) || !anyChanges
+		out.onHost = out.onHost || out.took && s.Kubectl == nil && !asks(s)
+		out.took = out.took || s.Kubectl != nil
 		began := time.Now()
 		goesOn, err := f.step(ctx, v, s, o)
 		f.log().Info("step", "host", v.Host.Name, "step", s.Title,

@@ -84,7 +84,7 @@ var ills = map[string]map[string]string{
 		"proxy/ca certificates": "not trusted: Example Corp practice CA",
 		"proxy/environment":     "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "nfs//mnt/data": "not mounted"}),
 	"gpu-07": {"proxy/ca certificates": "not trusted: Example Corp practice CA", "proxy/environment": "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "nfs//mnt/data": "not mounted"},
-	"gpu-10": {"driver/nvidia driver": "535.309.01, and 535.261.03 loaded", "driver/nvidia packages": "535.309.01", "driver/nvidia module loaded": "535.261.03", "driver/nvidia services": "stopped meanwhile"},
+	"gpu-10": {"driver/nvidia driver": "535.309.01, and 535.261.03 loaded", "driver/nvidia packages": "535.309.01", "driver/nvidia module loaded": "535.261.03", "driver/nvidia services": "will stop while the driver is replaced"},
 	"gpu-11": with(driverIll("535.183.01", "5.15.0-143-generic"), stopped, map[string]string{"driver/gpu processes": "python3 (ops, docker 3f1c9d0b7a6e)"}),
 	"gpu-12": with(driverIll("none", rockyKernel), map[string]string{"driver/nouveau": "loaded", "driver/nvidia-persistenced": "not installed"}),
 	"gpu-13": with(driverIll("570.158.01", slesKernel), stopped),
@@ -100,7 +100,7 @@ func driverIll(has, kernel string) map[string]string {
 }
 
 // stopped are services that stop while the driver that is loaded is replaced.
-var stopped = map[string]string{"driver/nvidia services": "stopped meanwhile"}
+var stopped = map[string]string{"driver/nvidia services": "will stop while the driver is replaced"}
 
 func with(a map[string]string, others ...map[string]string) map[string]string {
 	a = maps.Clone(a)

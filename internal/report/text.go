@@ -227,8 +227,8 @@ func sentence(f Finding, have, want string) string {
 	switch f.State {
 	case stateOK:
 		return cmp.Or(have, want)
-	case stateFixed: // the second look said so
-		return "now " + cmp.Or(want, have, "as wanted")
+	case stateFixed: // the second look said what there is
+		return "now " + cmp.Or(have, want, "as wanted")
 	case statePending, stateFailed:
 		switch {
 		case have == want || want == "":

@@ -34,7 +34,7 @@ source() {
   mkdir -p "$dir"
   init='return pci_register_driver(&gpu);'
   case $kind in
-    noload) init='pr_err("NVRM: RmInitAdapter failed! (0x62:0x40:1784)\\n"); return -EIO;' ;;
+    noload) init='pr_err("NVRM: RmInitAdapter failed! (0x62:0x40:1784)\n"); return -EIO;' ;;
     nobuild) init='return this_kernel_has_no_such_function(&gpu);' ;;
   esac
   cat > "$dir/nvidia.c" <<C
