@@ -154,9 +154,13 @@ func (p *kubernetesPlan) sysctls() change {
 				against = append(against, a)
 			}
 		}
-		have = append(have, text)
+		if text != s.Name+" is 1" {
+			have = append(have, text)
+		}
 	}
-	c.Have = strings.Join(have, "; ")
+	if c.Have = strings.Join(have, "; "); have == nil {
+		c.Have = "so"
+	}
 	if wrong {
 		if !p.own(&c, sysctlPath, content) || !p.silence(&c, against) {
 			return c

@@ -125,6 +125,11 @@ func (p *kubernetesPlan) kubelet() change {
 		c.State = Unmet
 		c.Hint = "install a kubelet of this range, and kubeadm with it, before the host joins"
 		return c
+	case inventory.Excluded(p.k.Excluded, has.Version):
+		c.State = Unmet
+		c.Want += ", but not " + strings.Join(p.k.Excluded, ", ")
+		c.Hint = "install a kubelet of another release of this range, and kubeadm with it, before the host joins"
+		return c
 	case p.k.Recommended != "" && versionBefore(has.Version, p.k.Recommended):
 		c.warn("%s is recommended", p.k.Recommended)
 	}
@@ -228,6 +233,9 @@ func (p *kubernetesPlan) openshift() change {
 		c.State = Unknown
 	case !versionWithin(v, want.Value):
 		c.State, c.Hint = Unmet, "update the cluster, whose nodes follow it"
+	case inventory.Excluded(p.k.OpenShiftExcluded, v):
+		c.State = Unmet
+		c.Want += ", but not " + strings.Join(p.k.OpenShiftExcluded, ", ")
 	case p.k.OpenShiftRecommended != "" && versionBefore(v, p.k.OpenShiftRecommended):
 		c.warn("%s is recommended", p.k.OpenShiftRecommended)
 	}

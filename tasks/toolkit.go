@@ -149,7 +149,7 @@ func (p *kubernetesPlan) toolkit() []change {
 	for _, name := range untold {
 		names = append(names, runtimeNames[name])
 	}
-	if names != nil && (installed || !t.Operator) {
+	if names != nil && installed {
 		c.Have += "; not told of it: " + strings.Join(names, ", ")
 	}
 	if wish == nil {
