@@ -22,5 +22,5 @@ type FleetFinding struct {
 // AcrossFleet compares the hosts that were looked at with each other. It is
 // pure, as plans are, and takes time in proportion to the hosts.
 func AcrossFleet(hosts []HostFacts) []FleetFinding {
-	return acrossRoles(hosts)
+	return append(acrossRoles(hosts), acrossKubernetes(hosts)...)
 }
