@@ -20,9 +20,14 @@ import (
 // connection, so that its own resolver, routes and firewall are met, and TLS is
 // spoken by the controller; only where sshd forwards nothing are the host's own
 // programs used.
-var Egress = Task{Name: "egress", Probe: probeEgress, Reach: reachEgress, Read: readEgress, Plan: planEgress}
+var Egress = Task{Name: "egress", Probe: probeEgress, Reach: reachEgress, More: presentEndpoints, Read: readEgress, Plan: planEgress}
 
-func probeEgress(inventory.Host) string { return probeEnd }
+func probeEgress(h inventory.Host) string {
+	if h.Proxy != nil || len(h.Egress) == 0 {
+		return probeEnd // with a proxy the proxy's own probe looks at the runtimes
+	}
+	return probePullers + probeEnd
+}
 
 func reachEgress(h inventory.Host) []remote.Endpoint {
 	var all []remote.Endpoint
@@ -36,8 +41,11 @@ func reachEgress(h inventory.Host) []remote.Endpoint {
 			to.Proxy = runtimeProxy(h.Proxy, e.Host, e.Port)
 		}
 		for _, r := range h.Registries {
-			if host, port := registryAddress(r.Name); host == e.Host && port == e.Port && r.CA != "" {
-				to.Roots = append(slices.Clone(to.Roots), r.CA)
+			if host, port := registryAddress(r.Name); host == e.Host && port == e.Port {
+				to.Insecure = r.Insecure
+				if r.CA != "" {
+					to.Roots = append(slices.Clone(to.Roots), r.CA)
+				}
 			}
 		}
 		all = append(all, to)
@@ -74,6 +82,18 @@ func readEgress(s remote.Section) (Facts, error) {
 	return f, nil
 }
 
+// sentOn is a hint where a registry sends for tokens to somebody whom the
+// inventory does not name, so that nobody has tried the way there.
+func sentOn(h inventory.Host, r remote.Reached) string {
+	if r.Tokens == "" || r.Tokens == r.Endpoint || slices.ContainsFunc(h.Egress, func(e inventory.Endpoint) bool {
+		return net.JoinHostPort(e.Host, strconv.Itoa(e.Port)) == r.Tokens
+	}) {
+		return ""
+	}
+	name := strings.TrimSuffix(r.Tokens, ":443")
+	return "it sends for tokens to " + r.Tokens + ", and the way there was not tried: name it in the egress block, allow = [\"" + name + "\"]"
+}
+
 func planEgress(h inventory.Host, facts Facts) []Finding {
 	f := facts.(*egressFacts)
 	var found []Finding
@@ -86,11 +106,15 @@ func planEgress(h inventory.Host, facts Facts) []Finding {
 		if e.Phase != "" {
 			g.Want += " to " + e.Phase
 		}
-		i := slices.IndexFunc(f.Endpoints, func(r remote.Reached) bool { return r.Endpoint == subject })
+		i := slices.IndexFunc(f.Endpoints, func(r remote.Reached) bool { return r.Endpoint == subject && r.Of == "" })
 		if i < 0 {
 			g.State, g.Have = Unknown, "it was not tried"
 		} else {
-			g.State, g.Have, g.Hint = judgeReached(f.Endpoints[i])
+			r := f.Endpoints[i]
+			if g.State, g.Have, g.Hint = judgeReached(r); g.State == OK {
+				g.Hint = sentOn(h, r)
+			}
+			f.today(h, &g)
 		}
 		found = append(found, g)
 	}

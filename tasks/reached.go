@@ -71,8 +71,14 @@ func judgeReached(r remote.Reached) (state State, have, hint string) {
 	switch r.Barrier {
 	case "":
 		have = "reached" + way
+		if r.Plain {
+			have += " without TLS"
+		}
 		if r.Issuer != "" {
 			have += ", certificate by " + r.Issuer
+		}
+		if r.Tokens != "" && r.Tokens != r.Endpoint {
+			have += ", tokens from " + r.Tokens
 		}
 		return OK, have + by, ""
 	case remote.Lost:

@@ -96,7 +96,7 @@ func (w registryWish) endpoint() string {
 func reachRegistries(h inventory.Host) []remote.Endpoint {
 	var endpoints []remote.Endpoint
 	for _, w := range registryWishes(h) {
-		e := remote.Endpoint{Registry: true}
+		e := remote.Endpoint{Registry: true, Insecure: w.insecure}
 		e.Host, e.Port = w.address()
 		for _, c := range w.certs {
 			e.Roots = append(e.Roots, c.pem)

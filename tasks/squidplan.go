@@ -338,13 +338,16 @@ func (p *squidPlan) service(changed bool) change {
 }
 
 // answers is what squid itself said, asked for each endpoint and for a name
-// that nobody is to reach. asked is false when it could not be.
+// that nobody is to reach. asked is false when it was not.
 func (p *squidPlan) answers() (c change, asked bool) {
 	c = p.finding("answers", "lets through what the rules name, and nothing else")
 	var denied, through []string
 	for _, r := range p.f.Asked {
-		if r.Proxy || r.Barrier == remote.Forbidden || r.Barrier == remote.Silence {
-			continue // nobody answered
+		if state, have, hint := judgeReached(r); r.Proxy || state == Unknown || r.Barrier == remote.Silence {
+			if c.Have == "" { // nobody answered
+				c.Have, c.Hint = have, hint
+			}
+			continue
 		}
 		host, _, _ := net.SplitHostPort(r.Endpoint)
 		forbidden := slices.Contains(squidForbidden, host)
@@ -358,12 +361,15 @@ func (p *squidPlan) answers() (c change, asked bool) {
 		asked = true
 	}
 	switch {
+	case !asked:
+		c.State = Unknown
+		return c, len(p.f.Asked) > 0
 	case through != nil:
 		c.State, c.Have = Unmet, "it lets through "+few(through)+", which no rule names"
 	case denied != nil:
 		c.State, c.Have = Unmet, "it denies "+few(denied)
 	default:
-		c.Have = "as wished"
+		c.Have, c.Hint = "as wished", ""
 	}
 	if c.State == Unmet {
 		c.Hint = "what squid runs with is not what " + squidMain + " says: see systemctl cat squid and /var/log/squid/cache.log"

@@ -191,7 +191,7 @@ registry "`+name+`:5000" {
 	if after := m.SSH(t, tree); after != before {
 		t.Error("a plan changed the host")
 	}
-	contains(t, "the way there", c.run(2, "plan", "inventory.hcl", "-o", "json"), "it answers with 200 (by the SSH connection)")
+	contains(t, "the way there", c.run(2, "plan", "inventory.hcl", "-o", "json"), "reached, certificate by ")
 	c.run(0, "apply", "-y", "inventory.hcl")
 	contains(t, "config.toml", m.SSH(t, "cat /etc/containerd/config.toml"), configuration)
 
@@ -228,9 +228,9 @@ registry "`+name+`:5000" {
 
 	// The registry is found to be not what it was, and away.
 	stop()
-	contains(t, "away", c.run(3, "check", "inventory.hcl", "-o", "json"), "nobody listens at "+name+":5000")
+	contains(t, "away", c.run(3, "check", "inventory.hcl", "-o", "json"), name+":5000 refused the connection")
 	stop = r.serve(t, l, Controller+":5000", intercepting)
-	contains(t, "intercepted", c.run(3, "check", "inventory.hcl", "-o", "json"), "its certificate is not trusted (issued by Corp Inspection)")
+	contains(t, "intercepted", c.run(3, "check", "inventory.hcl", "-o", "json"), "its certificate is not trusted, issued by Corp Inspection")
 	stop()
 	r.serve(t, l, Controller+":5000", certificate)
 
