@@ -43,6 +43,7 @@ func (a *app) apply() *cobra.Command {
 	}
 	a.fleetFlags(c)
 	a.outputFlags(c)
+	a.strictFlag(c)
 	fs := c.Flags()
 	fs.BoolVarP(&f.yes, "yes", "y", false, "do not ask")
 	fs.StringVar(&f.batch, "batch", "", "hosts at a time: `N|P%` (default all)")

@@ -24,9 +24,15 @@ func (a *app) check() *cobra.Command {
 		Short: "Report drift, and what of it is new since the last check; for cron: never asks, changes nothing on hosts",
 		Args:  oneInventory,
 		RunE: func(c *cobra.Command, args []string) error {
+			if a.common.gate != "" && metrics+notify != "" {
+				return errors.New("--gate asks about one host: leave out --metrics-file and --notify")
+			}
 			e, err := a.prepare("check", args[0])
 			if err != nil {
 				return err
+			}
+			if a.common.gate != "" {
+				return a.passGate(c.Context(), e)
 			}
 			last, err := e.state.Last(e.inv.Path, "check")
 			if err != nil {
@@ -62,6 +68,9 @@ func (a *app) check() *cobra.Command {
 	}
 	a.fleetFlags(c)
 	a.outputFlags(c)
+	a.strictFlag(c)
+	a.recordFlags(c)
+	c.Flags().StringVar(&a.common.gate, "gate", "", "exit 0 only when `HOST` is ready: before kubeadm join; the others are looked at for what must be unique alone")
 	c.Flags().StringVar(&metrics, "metrics-file", "", "write metrics for node_exporter's textfile collector to `FILE`")
 	c.Flags().StringVar(&notify, "notify", "", "POST the JSON result to `URL` when something is newly wrong")
 	return c

@@ -52,6 +52,7 @@ func (a *app) facts() *cobra.Command {
 		},
 	}
 	a.fleetFlags(c)
+	a.recordFlags(c)
 	c.Flags().StringVarP(&a.common.output, "output", "o", "text", "text or json")
 	return c
 }

@@ -81,6 +81,10 @@ func (a *app) deliver(r report.Result, then ...func() error) error {
 // print writes the result to stdout in the form of --output.
 func (a *app) print(r report.Result) error {
 	if a.common.output == "text" {
+		if r.Gate != "" && !a.common.verbose {
+			_, err := io.WriteString(a.stdout, gateText(r))
+			return err
+		}
 		return a.text(a.stdout, r)
 	}
 	return formats[a.common.output](a.stdout, r)

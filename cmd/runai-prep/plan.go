@@ -34,6 +34,8 @@ func (a *app) plan() *cobra.Command {
 	}
 	a.fleetFlags(c)
 	a.outputFlags(c)
+	a.strictFlag(c)
+	a.recordFlags(c)
 	c.Flags().StringVar(&savePlan, "save-plan", "", "save the plan to `FILE`, for apply FILE")
 	return c
 }

@@ -44,6 +44,10 @@ type commonFlags struct {
 	verbose           bool
 	state             string
 	sshConfig         string
+	strict            bool
+	gate              string
+	record            recordFlags
+	replay            string
 }
 
 func (a *app) root() *cobra.Command {
@@ -135,6 +139,11 @@ func (a *app) sshConfigFlag(fs *pflag.FlagSet) {
 
 func (a *app) newDialer() *remote.Dialer {
 	return &remote.Dialer{ConfigFile: a.common.sshConfig, Prompt: a.prompt(), Log: slog.Default()}
+}
+
+// strictFlag adds the flag by which recommendations become requirements.
+func (a *app) strictFlag(c *cobra.Command) {
+	c.Flags().BoolVar(&a.common.strict, "strict", false, "what falls short of a recommendation is unmet, and so no host is ready with it")
 }
 
 // outputFlags adds the flags for the form of a result.

@@ -43,6 +43,9 @@ func (a *app) prepare(command, path string) (*expedition, error) {
 		return nil, err
 	}
 	hosts, err := a.hosts(inv)
+	if err == nil {
+		hosts, err = a.gated(inv, hosts)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +53,7 @@ func (a *app) prepare(command, path string) (*expedition, error) {
 	if err != nil {
 		return nil, err
 	}
-	if command == "apply" || command == "check" {
+	if command == "apply" || command == "check" && a.common.gate == "" {
 		if err := state.Ready(); err != nil {
 			return nil, err
 		}
@@ -69,6 +72,7 @@ func (a *app) prepare(command, path string) (*expedition, error) {
 			Tasks:    selected,
 			Parallel: a.common.parallel,
 			Timeout:  a.common.timeout,
+			Strict:   a.common.strict,
 			Holder:   remote.Holder{Who: whoami(), RunID: id},
 			Log:      slog.Default(),
 		},
@@ -108,6 +112,8 @@ func whoami() string {
 func (e *expedition) conclude(ctx context.Context, visits []*fleet.Visit) report.Result {
 	r := e.result
 	r.Hosts = fleet.Reports(visits)
+	r.Fleet = fleet.Across(visits)
+	r.Notes = e.notes(visits, r.Fleet)
 	r.ElapsedSeconds = time.Since(e.began).Seconds()
 	r.Finish()
 	if ctx.Err() != nil {

@@ -115,7 +115,7 @@ func concludes(p planned) bool { return len(p.Steps) == 0 && len(p.After) > 0 }
 // conclude runs what follows once all of a task is as wanted.
 func (f *Fleet) conclude(ctx context.Context, v *Visit, plan []planned, o ApplyOptions) {
 	for _, p := range plan {
-		if len(p.After) == 0 || v.conn == nil || !allWell(v.applied, plan, p.task) {
+		if len(p.After) == 0 || v.conn == nil || !v.allWell(plan, p.task) {
 			continue
 		}
 		out := f.steps(ctx, v, p.After, false, o)
@@ -169,10 +169,10 @@ func found(all []report.Finding, k key) *report.Finding {
 }
 
 // allWell reports whether every finding of a task is as wanted, beside those
-// that only what follows settles.
-func allWell(found []report.Finding, plan []planned, task string) bool {
-	for _, s := range found {
-		if s.Task != task || s.State == string(tasks.OK) || s.State == string(tasks.Fixed) {
+// that only what follows settles, and those that were left alone.
+func (v *Visit) allWell(plan []planned, task string) bool {
+	for _, s := range v.applied {
+		if s.Task != task || v.leaves(task, s.Subject) || s.State == string(tasks.OK) || s.State == string(tasks.Fixed) {
 			continue
 		}
 		left := s.State == string(tasks.Pending) && slices.ContainsFunc(plan, func(p planned) bool {

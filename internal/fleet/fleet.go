@@ -8,6 +8,8 @@
 //	steps.go   one step: guards, reboots, what outlives an interruption; kubectl.go on the controller
 //	proof.go   what the second look makes of the findings
 //	back.go    the way back from a change that failed, and what follows one that went well
+//	ignore.go  findings that the inventory ignores, and what builds on them
+//	across.go  what the hosts show together
 //	select.go  which tasks
 //	target.go  from the inventory's words to remote's
 //	plan.go    plan files: saved, compared, refused when stale
@@ -21,6 +23,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,6 +52,7 @@ type Fleet struct {
 	Parallel int           // hosts at once
 	Timeout  time.Duration // for one look at one host, connecting included
 	Holder   remote.Holder // who we are, as others at work on a host are told
+	Strict   bool          // what falls short of a recommendation is unmet
 	Log      *slog.Logger
 	Progress func(Event) // called from many goroutines; may be nil
 }
@@ -73,6 +77,7 @@ type Visit struct {
 	refused       bool // Err says why no step was run, though the host answers
 	interrupted   bool
 	rebootPending bool
+	strict        bool
 
 	work     *remote.Work       // who else is at work there; nil: nobody
 	followed []remote.JobResult // jobs that had been left behind, followed to their ends
@@ -87,6 +92,9 @@ type TaskLook struct {
 	Facts    tasks.Facts // nil when the look failed
 	Err      error
 	Findings []tasks.Finding
+	// left are the pending findings, by their place in Findings, that apply
+	// leaves alone: they are ignored, or build on one that is.
+	left []bool
 }
 
 // Look visits every host and returns the visits in the order of hosts. With
@@ -96,7 +104,7 @@ func (f *Fleet) Look(ctx context.Context, hosts []inventory.Host, keep bool) []*
 	var group errgroup.Group
 	group.SetLimit(max(1, f.Parallel))
 	for i, h := range hosts {
-		visits[i] = &Visit{Host: h}
+		visits[i] = &Visit{Host: h, strict: f.Strict}
 		group.Go(func() error {
 			v := visits[i]
 			f.look(ctx, v)
@@ -193,6 +201,7 @@ func lookOf(t tasks.Task, h inventory.Host, s remote.Section) TaskLook {
 		return l
 	}
 	l.Findings = t.Plan(h, l.Facts)
+	l.left = leave(t, h, l.Findings)
 	return l
 }
 
@@ -256,12 +265,15 @@ type planned struct {
 	tasks.Finding
 }
 
+// isLeft reports whether apply leaves a pending finding alone.
+func (l TaskLook) isLeft(i int) bool { return i < len(l.left) && l.left[i] }
+
 // pending are the findings that apply is to change, in the order of work.
 func (v *Visit) pending() []planned {
 	var found []planned
 	for _, l := range v.Looks {
-		for _, g := range l.Findings {
-			if g.State == tasks.Pending {
+		for i, g := range l.Findings {
+			if g.State == tasks.Pending && !l.isLeft(i) {
 				found = append(found, planned{l.Task, g})
 			}
 		}
@@ -302,6 +314,8 @@ func (v *Visit) Report() report.Host {
 			}
 		}
 	}
+	h.Findings = slices.Clone(h.Findings)
+	mark(v.Host, v.strict, h.Findings)
 	switch {
 	case v.refused:
 		h.Status = report.Failed

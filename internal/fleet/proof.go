@@ -80,9 +80,13 @@ func proved(looks []TaskLook, plan []planned, results []outcome) []report.Findin
 	unseen := make(map[string]error) // by task: why the second look saw nothing
 	for _, l := range looks {
 		unseen[l.Task] = l.Err
-		for _, g := range l.Findings {
+		for n, g := range l.Findings {
 			k := key{l.Task, g.Subject}
 			s := report.From(l.Task, g)
+			if l.isLeft(n) {
+				found = append(found, s)
+				continue
+			}
 			if i, planned := did[k]; planned {
 				seen[k] = true
 				judge(&s, g, plan[i], ended[k])
@@ -191,9 +195,9 @@ func unproved(former []TaskLook, plan []planned, results []outcome, lost error) 
 	ended := outcomes(plan, results)
 	var found []report.Finding
 	for _, l := range former {
-		for _, g := range l.Findings {
+		for i, g := range l.Findings {
 			s := report.From(l.Task, g)
-			if g.State == tasks.Pending {
+			if g.State == tasks.Pending && !l.isLeft(i) {
 				o := ended[key{l.Task, g.Subject}]
 				s.Done = o.done
 				if o.err != nil {

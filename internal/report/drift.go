@@ -36,6 +36,9 @@ func Compare(last, now *Result) {
 			k := key{h.Name, f.Task, f.Subject}
 			was, known := wasWrong[k]
 			f.New = f.wrong() && !known
+			if f.Ignored != "" {
+				continue // it is as it was, and nobody wants to be told
+			}
 			if _, still := wrong[k]; known && !still {
 				now.Mended = append(now.Mended, Mended{h.Name, f.Task, f.Subject, was})
 				delete(wasWrong, k) // said once, whatever shares the key

@@ -59,6 +59,11 @@ func TestGolden(t *testing.T) {
 		"plan.nagios":       {plan(), Nagios},
 		"check.nagios":      {check(), Nagios},
 		"check.json":        {check(), JSON},
+		"verdicts.txt":      {verdicts(), text(TextOptions{})},
+		"verdicts.html":     {verdicts(), HTML},
+		"verdicts.xml":      {verdicts(), JUnit},
+		"verdicts.nagios":   {verdicts(), Nagios},
+		"verdicts.json":     {verdicts(), JSON},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
@@ -74,6 +79,11 @@ func TestMetrics(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "runai-prep.prom")
 	r := check()
 	r.Hosts = r.Hosts[:8]
+	for _, h := range verdicts().Hosts {
+		h.Name += "v"
+		r.Hosts = append(r.Hosts, h)
+	}
+	r.Fleet = verdicts().Fleet
 	r.Finish()
 	if err := WriteMetrics(path, r); err != nil {
 		t.Fatal(err)

@@ -21,6 +21,8 @@ type group struct {
 	alike  string // err and hint without what names one host
 	isNew  bool
 	items  []item // worst first, else in the order of work
+	ready  bool
+	not    []string // why it is not, in short
 }
 
 // An item is a finding that all hosts of a group share. What they have, and
@@ -88,8 +90,9 @@ func groupOfOne(h Host, all bool) group {
 	if h.Role != "" {
 		g.roles = []string{h.Role}
 	}
+	g.ready, g.not = h.Ready, h.notReady()
 	for _, f := range h.Findings {
-		if f.State == stateOK && !all {
+		if f.State == stateOK && f.Warning == "" && !all {
 			continue
 		}
 		it := item{
@@ -105,7 +108,7 @@ func groupOfOne(h Host, all bool) group {
 		g.items = append(g.items, it)
 	}
 	slices.SortStableFunc(g.items, func(a, b item) int {
-		return cmp.Compare(stateRank(a.State), stateRank(b.State))
+		return cmp.Or(cmp.Compare(btoi(a.Ignored != ""), btoi(b.Ignored != "")), cmp.Compare(stateRank(a.State), stateRank(b.State)))
 	})
 	// Two hosts that time out differ in their addresses alone.
 	g.alike = unnamed(h, h.Error) + "\x00" + unnamed(h, h.Hint)
@@ -115,7 +118,7 @@ func groupOfOne(h Host, all bool) group {
 // key is equal for hosts of which the same is to be said.
 func (g group) key() string {
 	var b strings.Builder
-	b.WriteString(joined(g.status, g.alike, strconv.FormatBool(g.isNew)))
+	b.WriteString(joined(g.status, g.alike, strconv.FormatBool(g.isNew), strconv.FormatBool(g.ready), joined(g.not...)))
 	for _, it := range g.items {
 		b.WriteString(it.key())
 	}
@@ -124,7 +127,7 @@ func (g group) key() string {
 
 // key is equal for items of which the same is to be said.
 func (it item) key() string {
-	fields := []string{it.Task, it.Subject, it.State, it.Want, it.Why, it.Hint,
+	fields := []string{it.Task, it.Subject, it.State, it.Want, it.Why, it.Hint, it.Warning, it.Ignored,
 		strconv.FormatBool(it.New), strconv.FormatBool(it.Disruptive), strconv.Itoa(len(it.Steps))}
 	fields = append(fields, it.Steps...)
 	fields = append(fields, joined(it.Back...), joined(it.After...))
@@ -191,7 +194,7 @@ func sameButSubject(a, b item) bool {
 		return len(x) == 1 && len(y) == 1 && x[0].text == y[0].text
 	}
 	return len(a.Steps) == 0 && len(b.Steps) == 0 &&
-		a.Task == b.Task && a.State == b.State && a.Want == b.Want && a.Why == b.Why && a.Hint == b.Hint &&
+		a.Task == b.Task && a.State == b.State && a.Want == b.Want && a.Why == b.Why && a.Hint == b.Hint && a.Warning == b.Warning && a.Ignored == b.Ignored &&
 		a.New == b.New && a.Disruptive == b.Disruptive && same(a.haves, b.haves) && same(a.errors, b.errors)
 }
 
@@ -232,4 +235,30 @@ func (it item) step(i int) (remote.Step, diff) {
 		return it.Plan[i], it.diffs[i]
 	}
 	return remote.Step{}, diff{}
+}
+
+// fleetGroups are the findings of the fleet, a group each: the hosts that it
+// names, and the finding.
+func fleetGroups(r Result, all bool) []group {
+	var groups []group
+	for _, f := range r.Fleet {
+		if f.State == stateOK && f.Warning == "" && !all {
+			continue
+		}
+		f.Plan = nil // it has no steps
+		groups = append(groups, group{
+			status: f.status(),
+			names:  f.Hosts,
+			items: []item{{
+				Finding:  f.Finding,
+				subjects: []string{f.Subject},
+				haves:    []variant{{f.Have, f.Hosts}},
+				errors:   []variant{{f.Error, f.Hosts}},
+			}},
+		})
+	}
+	slices.SortStableFunc(groups, func(a, b group) int {
+		return cmp.Compare(stateRank(a.items[0].State), stateRank(b.items[0].State))
+	})
+	return groups
 }

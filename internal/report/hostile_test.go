@@ -29,11 +29,13 @@ func hostile(s, state string) Result {
 			{Title: s, Disrupts: s, Write: &remote.File{Path: s, Old: &old, Data: s + "\ny\n"}},
 			{Title: s, Remove: &remote.Removal{Path: s, Old: &old}},
 		}})
-	f.Error = s
+	f.Error, f.Warning = s, s
 	g := f
+	g.Ignored = s
 	g.Have += "else"
 	r := Result{
 		Command: s, Version: s, RunID: s, Started: s, Inventory: s, Requirements: s,
+		Gate: s, Notes: []string{s}, Fleet: []FleetFinding{{Hosts: []string{s, s + "2"}, Finding: f}},
 		Hosts: []Host{
 			{Name: s, Address: s, Role: s, Error: s, Hint: s, Findings: []Finding{f}, RebootPending: true},
 			{Name: s + "2", Address: s, Role: s, Error: s, Hint: s, Findings: []Finding{g}},

@@ -31,7 +31,15 @@ type htmlPage struct {
 	Bar                                                                    []htmlSlice
 	Groups                                                                 []htmlGroup
 	Mended                                                                 []htmlMended
-	RebootPending                                                          string
+	RebootPending, Ready                                                   string
+	Fleet                                                                  []htmlFleet
+	Notes                                                                  []string
+}
+
+// An htmlFleet is something that hosts show together.
+type htmlFleet struct {
+	Hosts string
+	Rows  []htmlRow
 }
 
 // An htmlSlice is a status's part of the bar, in the bar's own units.
@@ -47,13 +55,15 @@ type htmlGroup struct {
 	Status, Hosts, Count, Roles string
 	Error                       []string
 	Hint                        string
-	New                         bool
+	New, Ready                  bool
+	Verdict, Not                string
 	Wrong, Right                []htmlRow
 	Wanted                      int // findings in Right, which holds alike ones once
 }
 
 type htmlRow struct {
 	Task, State, Want, Why, Hint string
+	Warning, Ignored             string
 	Subjects                     []string
 	Have, Errors                 []htmlVariant
 	New, Disruptive              bool
@@ -104,6 +114,15 @@ func pageOf(r Result) htmlPage {
 	for _, g := range groupsOf(r, true) {
 		page.Groups = append(page.Groups, htmlOf(g))
 	}
+	for _, g := range fleetGroups(r, true) {
+		page.Fleet = append(page.Fleet, htmlFleet{hostList(g.names), []htmlRow{rowOf(g.items[0], g)}})
+	}
+	for _, s := range readiness(r) {
+		page.Ready += s.text
+	}
+	for _, n := range r.Notes {
+		page.Notes = append(page.Notes, safe(n))
+	}
 	for _, m := range r.Mended {
 		what := strings.TrimSpace(m.Task + " " + m.Subject)
 		if what == "" {
@@ -121,21 +140,11 @@ func htmlOf(g group) htmlGroup {
 	h := htmlGroup{
 		Status: g.status, Hosts: hostList(g.names), Count: count(len(g.names), "host"),
 		Roles: safe(strings.Join(g.roles, ", ")), Error: safeLines(g.err), Hint: safe(g.hint), New: g.isNew,
+		Ready: g.ready, Verdict: verdict(g.ready), Not: safe(strings.Join(g.not, "; ")),
 	}
 	for _, it := range g.items {
-		row := htmlRow{
-			Task: safe(it.Task), State: states[stateRank(it.State)], Want: safe(it.Want), Why: safe(it.Why), Hint: safe(it.Hint),
-			Have: htmlVariants(it.haves, len(g.names)), Errors: htmlVariants(it.errors, len(g.names)),
-			New: it.New, Disruptive: it.Disruptive,
-			After: safe(strings.Join(it.After, "; ")), Back: safe(strings.Join(it.Back, "; ")),
-		}
-		for _, s := range it.subjects {
-			row.Subjects = append(row.Subjects, safe(s))
-		}
-		for i, title := range it.Steps {
-			row.Steps = append(row.Steps, htmlStepOf(title, it, i, g.names[0]))
-		}
-		if it.wrong() || it.State == stateFixed {
+		row := rowOf(it, g)
+		if it.wrong() || it.noted() || it.State == stateFixed {
 			h.Wrong = append(h.Wrong, row)
 		} else {
 			h.Right = append(h.Right, row)
@@ -143,6 +152,23 @@ func htmlOf(g group) htmlGroup {
 		}
 	}
 	return h
+}
+
+func rowOf(it item, g group) htmlRow {
+	row := htmlRow{
+		Task: safe(it.Task), State: it.shown(), Want: safe(it.Want), Why: safe(it.Why), Hint: safe(it.Hint),
+		Warning: safe(it.Warning), Ignored: safe(it.Ignored),
+		Have: htmlVariants(it.haves, len(g.names)), Errors: htmlVariants(it.errors, len(g.names)),
+		New: it.New, Disruptive: it.Disruptive,
+		After: safe(strings.Join(it.After, "; ")), Back: safe(strings.Join(it.Back, "; ")),
+	}
+	for _, s := range it.subjects {
+		row.Subjects = append(row.Subjects, safe(s))
+	}
+	for i, title := range it.Steps {
+		row.Steps = append(row.Steps, htmlStepOf(title, it, i, g.names[0]))
+	}
+	return row
 }
 
 func htmlStepOf(title string, it item, i int, first string) htmlStep {

@@ -93,6 +93,11 @@ func Read(r io.Reader) (Result, error) {
 			}
 		}
 	}
+	for _, f := range doc.Fleet {
+		if !slices.Contains(states, f.State) {
+			return Result{}, fmt.Errorf("read result: the fleet, %s %q: unknown state %q", f.Task, f.Subject, f.State)
+		}
+	}
 	doc.complete()
 	return doc, nil
 }

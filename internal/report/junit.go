@@ -13,7 +13,8 @@ import (
 // JUnit writes a suite for each host and a case for each finding, for CI
 // systems. What is not as wanted (pending, unmet) is a failure; what failed or
 // could not be looked at, a host that could not be reached among it, is an
-// error; what apply left undone by choice is skipped.
+// error; what apply left undone by choice, or the
+// inventory ignores, is skipped. What the fleet shows together is a suite more.
 func JUnit(w io.Writer, r Result) error {
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
@@ -35,6 +36,10 @@ func JUnit(w io.Writer, r Result) error {
 		}
 		suite.AddProperty("role", safe(h.Role))
 		suite.AddProperty("status", safe(h.Status))
+		suite.AddProperty("ready", fmt.Sprint(h.Ready))
+		for _, reason := range h.Reasons {
+			suite.AddProperty("not ready", safe(reason))
+		}
 		if h.RebootPending {
 			suite.AddProperty("reboot_pending", "true")
 		}
@@ -49,17 +54,34 @@ func JUnit(w io.Writer, r Result) error {
 			})
 		}
 		for _, f := range h.Findings {
-			suite.AddTestcase(testcase(r.Command, h, f))
+			suite.AddTestcase(testcase(r.Command, h.Name, f))
+		}
+		doc.AddSuite(suite)
+	}
+	if len(r.Fleet)+len(r.Notes) > 0 {
+		suite := junit.Testsuite{Name: "fleet", ID: len(r.Hosts)}
+		if timeErr == nil {
+			suite.SetTimestamp(started)
+		}
+		for _, n := range r.Notes {
+			suite.AddProperty("note", safe(n))
+		}
+		for _, f := range r.Fleet {
+			tc := testcase(r.Command, "fleet", f.Finding)
+			if len(f.Hosts) > 0 {
+				tc.Name += " (" + hostList(f.Hosts) + ")"
+			}
+			suite.AddTestcase(tc)
 		}
 		doc.AddSuite(suite)
 	}
 	return doc.WriteXML(w)
 }
 
-func testcase(command string, h Host, f Finding) junit.Testcase {
+func testcase(command, suite string, f Finding) junit.Testcase {
 	tc := junit.Testcase{
 		Name:      safe(strings.TrimSpace(f.Task + " " + f.Subject)),
-		Classname: safe(h.Name + "." + f.Task),
+		Classname: safe(suite + "." + f.Task),
 		Status:    safe(f.State),
 	}
 	steps := make([]string, len(f.Steps))
@@ -68,11 +90,15 @@ func testcase(command string, h Host, f Finding) junit.Testcase {
 	}
 	evidence := text(
 		prefixed("have: ", f.Have), prefixed("want: ", f.Want), prefixed("why:  ", f.Why),
+		prefixed("warning: ", f.Warning), prefixed("ignored: ", f.Ignored),
 		prefixed("error: ", f.Error), strings.Join(steps, "\n"),
 		prefixed("afterwards: ", strings.Join(f.After, "; ")), prefixed("should it fail, back: ", strings.Join(f.Back, "; ")),
 		hinted(f.Hint))
 	outcome := &junit.Result{Type: safe(f.State), Message: safe(sentence(f, f.Have, f.Want)), Data: evidence}
 	switch {
+	case f.Ignored != "":
+		tc.Skipped = outcome
+		outcome.Message = "ignored: " + safe(f.Ignored)
 	case !f.wrong():
 		tc.SystemOut = &junit.Output{Data: evidence}
 	case f.State == statePending && command == "apply":

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -12,7 +13,8 @@ import (
 //	RUNAI_PREP CRITICAL - 1 unreachable, 3 pending, 12 settled | hosts=16 …
 //
 // The line's word maps the worst status: failed, unreachable and unmet are
-// CRITICAL, unknown is UNKNOWN, pending is WARNING, settled is OK. The
+// CRITICAL, unknown is UNKNOWN, pending is WARNING, settled is OK; what the fleet shows together counts as
+// a host of that status would. Warnings and what is ignored are told and change no word. The
 // process's exit code stays the program's own (2, a Nagios CRITICAL, is mere
 // drift), so a plugin of Nagios wraps the command and exits by the word.
 func Nagios(w io.Writer, r Result) error {
@@ -25,14 +27,21 @@ func Nagios(w io.Writer, r Result) error {
 	for _, status := range statuses {
 		fmt.Fprintf(&b, " %s=%d", status, r.Summary.of(status))
 	}
-	fmt.Fprintf(&b, " time=%.3fs\n", r.ElapsedSeconds)
+	fmt.Fprintf(&b, " ready=%d warnings=%d ignored=%d time=%.3fs\n", r.Summary.Ready, r.Summary.Warnings, r.Summary.Ignored, r.ElapsedSeconds)
+	// A bar would begin performance data.
+	say := func(s string) { b.WriteString(strings.ReplaceAll(s, "|", "¦") + "\n") }
+	for _, g := range fleetGroups(r, false) {
+		say(nagiosLine(g.items[0]) + prefixed(", on ", hostList(g.names)))
+	}
 	for _, g := range groupsOf(r, false) {
-		if g.status == Settled {
+		noted := slices.ContainsFunc(g.items, func(it item) bool { return it.noted() })
+		if g.status == Settled && g.ready && !noted {
 			continue
 		}
-		// A bar would begin performance data.
-		say := func(s string) { b.WriteString(strings.ReplaceAll(s, "|", "¦") + "\n") }
 		head := g.status + ": " + hostList(g.names)
+		if g.status == Settled && !g.ready {
+			head += ": not ready, " + safe(strings.Join(g.not, "; "))
+		}
 		if g.err != "" {
 			head += ": " + strings.Join(safeLines(g.err), "; ")
 		} else if g.hint != "" {
@@ -40,19 +49,10 @@ func Nagios(w io.Writer, r Result) error {
 		}
 		say(head)
 		for _, it := range g.items {
-			if !it.wrong() {
+			if !it.wrong() && !it.noted() {
 				continue
 			}
-			line := "- " + strings.TrimSpace(it.Task+" "+strings.Join(it.subjects, ", "))
-			if it.New {
-				line += " (new)"
-			}
-			var haves []string
-			for _, v := range it.haves {
-				haves = append(haves, v.text)
-			}
-			said := sentence(it.Finding, strings.Join(haves, " or "), it.Want)
-			say(safe(line + prefixed(": ", said)))
+			say(nagiosLine(it))
 			for _, v := range it.errors {
 				for _, l := range safeLines(v.text) {
 					say("  " + l)
@@ -67,8 +67,27 @@ func Nagios(w io.Writer, r Result) error {
 	return err
 }
 
+// noted: it is as wanted or ignored, and something is to be said of it.
+func (f Finding) noted() bool { return f.Ignored != "" || f.Warning != "" && f.wanted() }
+
+func nagiosLine(it item) string {
+	line := "- " + strings.TrimSpace(it.Task+" "+strings.Join(it.subjects, ", "))
+	if it.New {
+		line += " (new)"
+	}
+	var haves []string
+	for _, v := range it.haves {
+		haves = append(haves, v.text)
+	}
+	line += prefixed(": ", sentence(it.Finding, strings.Join(haves, " or "), it.Want))
+	return safe(line + prefixed("; warning: ", it.Warning) + prefixed("; ignored: ", it.Ignored))
+}
+
 func nagiosWord(r Result) string {
 	s := r.Summary
+	for _, f := range r.Fleet { // they have no host's status
+		s.count(f.status(), r.Command)
+	}
 	switch {
 	case s.Failed+s.Unreachable+s.Unmet > 0:
 		return "CRITICAL"

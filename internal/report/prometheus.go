@@ -24,20 +24,33 @@ func WriteMetrics(path string, r Result) error {
 		"1 for the status that the host is in, 0 for the others: failed, unreachable, unknown, unmet, pending, settled.",
 		"host", "role", "status")
 	findings := vec("runai_prep_findings",
-		"Number of things looked at on the host, by task and state: ok, pending, fixed, unmet, unknown, failed.",
+		"Number of things looked at on the host, by task and state: ok, pending, fixed, unmet, unknown, failed, ignored.",
 		"host", "task", "state")
 	fresh := vec("runai_prep_new_findings",
 		"Number of things wrong on the host that were not wrong at the last check.", "host")
 	reboot := vec("runai_prep_host_reboot_pending", "1 when the host waits for a reboot.", "host")
+	ready := vec("runai_prep_host_ready", "1 when the host may join: all is as wanted or ignored, and nothing of the fleet speaks against it.", "host", "role")
+	warnings := vec("runai_prep_warnings", "Number of things on the host that fall short of a recommendation.", "host")
+	across := vec("runai_prep_fleet_findings",
+		"Number of things that hosts show together, by task and state: ok, pending, unmet, unknown, ignored.", "task", "state")
+	for _, f := range r.Fleet {
+		across.WithLabelValues(safe(f.Task), f.shown()).Inc()
+	}
 	for _, h := range r.Hosts {
 		host := safe(h.Name)
 		for _, s := range statuses {
 			status.WithLabelValues(host, safe(h.Role), s).Set(float64(btoi(h.Status == s)))
 		}
 		for _, f := range h.Findings {
-			findings.WithLabelValues(host, safe(f.Task), states[stateRank(f.State)]).Inc()
+			findings.WithLabelValues(host, safe(f.Task), f.shown()).Inc()
 		}
 		fresh.WithLabelValues(host).Set(float64(h.fresh()))
+		ready.WithLabelValues(host, safe(h.Role)).Set(float64(btoi(h.Ready)))
+		var noted Summary
+		for _, f := range h.Findings {
+			noted.note(f)
+		}
+		warnings.WithLabelValues(host).Set(float64(noted.Warnings))
 		reboot.WithLabelValues(host).Set(float64(btoi(h.RebootPending)))
 	}
 	vec("runai_prep_info", "Always 1; what was run.", "version", "command", "inventory", "requirements").

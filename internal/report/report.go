@@ -43,6 +43,9 @@ type Result struct {
 	Summary  Summary        `json:"summary"`
 	ExitCode int            `json:"exit_code"`
 
+	// Gate is the host that the whole result is about: the verdict on it is
+	// what the exit code says.
+	Gate string `json:"gate,omitempty"`
 	// Notes are what a reader should know of how the result came about: hosts
 	// that were left out of a comparison, an ignore that matched nothing.
 	Notes  []string `json:"notes,omitempty"`
@@ -70,6 +73,9 @@ type Host struct {
 // A FleetFinding is tasks.FleetFinding as a result shows it.
 type FleetFinding struct {
 	Hosts []string `json:"hosts"`
+	// IgnoredBy are those of the hosts that ignore it, and so may be ready all
+	// the same. Where all of them do, it is Ignored as a whole.
+	IgnoredBy []string `json:"ignored_by,omitempty"`
 	Finding
 }
 

@@ -237,3 +237,38 @@ func check() Result {
 	Compare(&last, &now)
 	return now
 }
+
+// verdicts are what a check says of hosts that are ready or not for reasons of
+// every kind: recommendations, what somebody ignores, what the fleet shows.
+func verdicts() Result {
+	kubelet := From("kubernetes", tasks.Finding{Subject: "kubelet", State: tasks.OK, Have: "1.15.12", Want: ">= 1.15",
+		Why: "runai-2020: Kubernetes", Warning: "1.17 is recommended"})
+	swap := From("kubernetes", tasks.Finding{Subject: "swap", State: tasks.Pending, Have: "on", Want: "off", Why: "inventory.hcl:9", Steps: []remote.Step{{Title: "swapoff -a"}}})
+	ignored := swap
+	ignored.Steps, ignored.Plan, ignored.Ignored = []string{}, nil, "batch nodes swap, OPS-4711 (inventory.hcl:3)"
+	strict := kubelet
+	strict.Strict()
+	var hosts []Host
+	for i := 1; i <= 6; i++ {
+		hosts = append(hosts, host(fmt.Sprintf("gpu-%02d", i), "gpu", i, cpus(), kubelet))
+	}
+	hosts[1].Findings = []Finding{cpus(), kubelet, ignored}
+	hosts[2].Findings = []Finding{cpus(), swap}
+	hosts[5].Findings = []Finding{cpus(), strict}
+	r := sample("check", hosts...)
+	across := func(subject string, f tasks.Finding, names ...string) FleetFinding {
+		f.Subject = subject
+		return FleetFinding{Hosts: names, Finding: From("kubernetes", f)}
+	}
+	twice := across("machine-id", tasks.Finding{State: tasks.Unmet, Have: "the same on all of them: 6c1f…", Want: "one of its own for each host",
+		Hint: "rm /etc/machine-id && systemd-machine-id-setup, and reboot"}, "gpu-03", "gpu-04", "gpu-05")
+	twice.IgnoredBy = []string{"gpu-05"}
+	r.Fleet = []FleetFinding{
+		twice,
+		across("driver", tasks.Finding{State: tasks.OK, Have: "535.261.03 and 550.163.01", Warning: "one version is recommended"}, "gpu-01", "gpu-02"),
+		across("clock", tasks.Finding{State: tasks.OK, Have: "within 0.2 s", Want: "within 1 s"}, "gpu-01", "gpu-02"),
+	}
+	r.Notes = []string{"6 of the 16 hosts of the inventory were compared with each other (--limit)"}
+	r.Finish()
+	return r
+}

@@ -43,9 +43,19 @@ const (
 	ExitInterrupted = 130
 )
 
-// wrong reports whether the finding is not as wanted. A state that nobody
-// knows is: unknown is never taken for ok.
-func (f Finding) wrong() bool { return f.State != stateOK && f.State != stateFixed }
+// wrong reports whether the finding is not as wanted, and counts. A state that
+// nobody knows is wrong: unknown is never taken for ok.
+func (f Finding) wrong() bool { return f.Ignored == "" && !f.wanted() }
+
+// wanted reports whether the finding is as wanted.
+func (f Finding) wanted() bool { return f.State == stateOK || f.State == stateFixed }
+
+// Strict makes a finding unmet that falls short of a recommendation.
+func (f *Finding) Strict() {
+	if f.wanted() && f.Warning != "" {
+		f.State = stateUnmet
+	}
+}
 
 // stateRank is the place of a state among states; what nobody knows ranks as
 // unknown.
@@ -82,6 +92,9 @@ func (h *Host) Settle() {
 
 // status is the host's status if this were all that was found.
 func (f Finding) status() string {
+	if f.Ignored != "" {
+		return Settled
+	}
 	switch f.State {
 	case stateOK, stateFixed:
 		return Settled
@@ -95,18 +108,28 @@ func (f Finding) status() string {
 	return Unknown
 }
 
-// Finish settles and counts the hosts, sets the exit code and makes the
-// document complete: its schema is named and its arrays are there. An exit
+// Finish settles and counts the hosts, gives each its verdict, sets the exit
+// code and makes the document complete: its schema is named and its arrays are there. An exit
 // code that says interrupted stays.
 func (r *Result) Finish() {
 	r.complete()
 	for i := range r.Hosts {
 		r.Hosts[i].Settle()
 	}
+	r.judge()
 	r.Summary = Summary{Hosts: len(r.Hosts)}
 	code := ExitOK
 	for _, h := range r.Hosts {
 		code = max(code, r.Summary.count(h.Status, r.Command))
+		r.Summary.Ready += btoi(h.Ready)
+		for _, f := range h.Findings {
+			r.Summary.note(f)
+		}
+	}
+	for _, f := range r.Fleet {
+		var hosts Summary // whose status is their own
+		code = max(code, hosts.count(f.status(), r.Command))
+		r.Summary.note(f.Finding)
 	}
 	if r.ExitCode != ExitInterrupted {
 		r.ExitCode = code

@@ -20,17 +20,42 @@ func checked(r Result) string {
 			}
 			looked = true
 			things++
-			if !f.wrong() {
+			if f.wanted() {
 				wanted++
 			}
 		}
 		hosts += btoi(looked)
 	}
 	say := fmt.Sprintf("%s checked on %s, %s as wanted", count(things, "thing"), count(hosts, "host"), allOr(wanted, things))
+	if n := r.Summary.Warnings; n > 0 {
+		say += "; " + count(n, "warning")
+	}
+	if n := r.Summary.Ignored; n > 0 {
+		say += fmt.Sprintf("; %d ignored", n)
+	}
 	if unknown > 0 {
 		say += fmt.Sprintf("; %d could not be looked at", unknown)
 	}
 	return say + "."
+}
+
+// readiness is how many hosts are ready, and which are not.
+func readiness(r Result) []span {
+	var not []string
+	for _, h := range r.Hosts {
+		if !h.Ready {
+			not = append(not, h.Name)
+		}
+	}
+	many := fmt.Sprintf("%d of %s", r.Summary.Ready, count(len(r.Hosts), "host"))
+	if len(not) == 0 && len(r.Hosts) > 1 {
+		many = "all " + count(len(r.Hosts), "host")
+	}
+	said := []span{{"Ready: ", bold}, {many, plain}}
+	if len(not) > 0 {
+		said = append(said, span{"; not: ", plain}, span{hostList(not), plain})
+	}
+	return append(said, span{".", plain})
 }
 
 // idle are the hosts of which nothing was asked: nothing was found wrong, and
@@ -136,7 +161,7 @@ type tally struct{ hosts, settled, findings, steps, disruptive int }
 func (t *tally) add(h Host, state string) {
 	some := false
 	for _, f := range h.Findings {
-		if f.State != state {
+		if f.State != state || f.Ignored != "" {
 			continue
 		}
 		some = true

@@ -30,7 +30,7 @@ func Text(w io.Writer, r Result, o TextOptions) error {
 	var settled []string
 	told := map[string]string{} // what was shown whole already, by item, and of whom
 	for _, g := range groupsOf(r, o.Verbose) {
-		if g.status == Settled && len(g.items) == 0 && g.hint == "" {
+		if g.status == Settled && len(g.items) == 0 && g.hint == "" && g.ready {
 			settled = append(settled, g.names...)
 			continue
 		}
@@ -39,7 +39,9 @@ func Text(w io.Writer, r Result, o TextOptions) error {
 	if len(settled) > 0 {
 		p.WriteByte('\n')
 		p.hosts(span{"SETTLED", good}, settled)
+		p.verdict(true, nil)
 	}
+	p.fleet(r, o)
 	p.mended(r.Mended)
 	p.rebootPending(r.Hosts)
 	p.WriteByte('\n')
@@ -48,6 +50,10 @@ func Text(w io.Writer, r Result, o TextOptions) error {
 		p.para(span{}, span{"Nothing was asked of " + count(len(names), "host") + ": " + hostList(names), plain})
 	}
 	p.para(span{}, outcome(r)...)
+	p.para(span{}, readiness(r)...)
+	for _, n := range r.Notes {
+		p.para(span{"Note: ", bold}, span{safe(n), plain})
+	}
 	if !o.Preview {
 		p.exit(r)
 	}
@@ -85,7 +91,7 @@ func (p *page) hosts(title span, names []string) {
 
 func (p *page) group(command string, g group, o TextOptions, told map[string]string) {
 	title := strings.ToUpper(g.status)
-	if g.status == Settled && !o.Verbose && len(g.items) > 0 {
+	if g.status == Settled && !o.Verbose && slices.ContainsFunc(g.items, func(it item) bool { return it.State == stateFixed }) {
 		title = "CHANGED" // settled too, and by this run
 	}
 	p.WriteByte('\n')
@@ -100,6 +106,35 @@ func (p *page) group(command string, g group, o TextOptions, told map[string]str
 	p.hint("  ", g.hint)
 	for _, it := range g.items {
 		p.item(command, it, g, o, told)
+	}
+	p.verdict(g.ready, g.not)
+}
+
+// verdict ends what is said of hosts. Of those in trouble as a whole it is said
+// already why they are not ready.
+func (p *page) verdict(ready bool, not []string) {
+	if ready {
+		p.para(span{"  ", plain}, span{verdict(true), good})
+		return
+	}
+	for i := range not {
+		not[i] = safe(not[i])
+	}
+	p.para(span{"  ", plain}, span{verdict(false), bad}, span{prefixed(": ", strings.Join(not, "; ")), plain})
+}
+
+// fleet writes what the hosts show together.
+func (p *page) fleet(r Result, o TextOptions) {
+	told := map[string]string{}
+	for i, g := range fleetGroups(r, o.Verbose) {
+		if i == 0 {
+			p.WriteByte('\n')
+			p.line(span{"FLEET", bold}, span{"  what the hosts show together", plain})
+		}
+		p.item(r.Command, g.items[0], g, o, told)
+		if len(g.names) > 0 {
+			p.para(span{deep + "on ", plain}, span{hostList(g.names), plain})
+		}
 	}
 }
 
@@ -153,6 +188,9 @@ func (p *page) item(command string, it item, g group, o TextOptions, told map[st
 	if it.New {
 		title = append([]span{{"NEW ", bold}}, title...)
 	}
+	if it.Ignored != "" {
+		title = append([]span{{"ignored: ", faint}}, title...)
+	}
 	have, oneLine := it.haves[0].text, len(it.haves) == 1 && !strings.Contains(it.haves[0].text, "\n")
 	if !oneLine {
 		have = ""
@@ -164,7 +202,20 @@ func (p *page) item(command string, it item, g group, o TextOptions, told map[st
 	if it.Why != "" {
 		title = append(title, span{" (" + safe(it.Why) + ")", faint})
 	}
-	p.para(mark(it.State), title...)
+	m := mark(it.State)
+	switch {
+	case it.Ignored != "":
+		m = span{"  - ", faint}
+	case it.Warning != "" && it.wanted():
+		m = span{"  ! ", warn}
+	}
+	p.para(m, title...)
+	if it.Warning != "" {
+		p.para(span{deep + "warning: ", warn}, span{safe(it.Warning), plain})
+	}
+	if it.Ignored != "" {
+		p.para(span{deep + "ignored: ", plain}, span{safe(it.Ignored), plain})
+	}
 	if !oneLine {
 		p.variants("have ", it.haves, len(g.names))
 	}
@@ -205,14 +256,14 @@ func (p *page) item(command string, it item, g group, o TextOptions, told map[st
 	p.hint(deep, it.Hint)
 }
 
-// companionHint begins the hint of a finding that comes with the steps of
+// CompanionHint begins the hint of a finding that comes with the steps of
 // another one.
-const companionHint = "comes with "
+const CompanionHint = "comes with "
 
 // companion: nobody has to do anything about it, for the steps of another
 // finding do.
 func (f Finding) companion() bool {
-	return f.State == statePending && len(f.Steps) == 0 && strings.HasPrefix(f.Hint, companionHint)
+	return f.State == statePending && len(f.Steps) == 0 && strings.HasPrefix(f.Hint, CompanionHint)
 }
 
 // others writes steps that are not carried out with those of the plan.
