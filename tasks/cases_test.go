@@ -234,7 +234,7 @@ func showSteps(b *strings.Builder, kind string, steps []remote.Step) {
 			if s.Run.Detached {
 				b.WriteString("    detached\n")
 			}
-			show(b, "$ ", s.Run.Script)
+			show(b, "$ ", strings.Replace(s.Run.Script, tryScript, "(and a try)", 1))
 		case s.Write != nil:
 			showFile(b, s.Write)
 		case s.Remove != nil && s.Remove.Old != nil:

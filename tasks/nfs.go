@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/runai-prep/runai-prep/remote"
 )
@@ -12,8 +13,11 @@ import (
 //
 // What is mounted is read from /proc/self/mountinfo, which never touches a
 // server. A wished path itself is looked at only in a process that is killed
-// after three seconds: that is how a dead server shows. What lies below an
-// automount that is not in use is not looked at: that would mount it.
+// after three seconds: that is how a dead server shows, or else by its port,
+// while the kernel still answers for folders from memory. Where paths hang and
+// thousands of processes may hold them, the look takes longer than others. What
+// lies below an automount that is not in use is not looked at: that would mount
+// it.
 //
 // What was there before is given back. A line of fstab that is replaced is
 // remembered, and stands again when the wish has left the inventory. A mount
@@ -22,9 +26,10 @@ import (
 // than the former line's is unmounted, and not mounted from the old one: that
 // server may be long gone, and the line does it at the next boot.
 //
-// Before a server is mounted from, it is knocked at from the host: what does
-// not answer now would be found out only when the old mount is gone.
-var NFS = Task{Name: "nfs", Probe: probeNFS, Reach: reachNFS, Read: readNFS, Plan: planNFS, Independent: true}
+// Before a server is mounted from, it is knocked at from the host, and then
+// mounted from where nobody sees it: what does not answer or is refused would
+// be found out only when the old mount is gone.
+var NFS = Task{Name: "nfs", Probe: probeNFS, Reach: reachNFS, Read: readNFS, Plan: planNFS, Timeout: 20 * time.Second, Independent: true}
 
 const fstabPath = "/etc/fstab"
 

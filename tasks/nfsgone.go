@@ -11,10 +11,16 @@ import (
 // removals take away the mounts that we made and nobody wishes any longer,
 // those below others first.
 func (p *nfsPlan) removals() []change {
-	var last []entry // of each path
+	var last []entry // of each path; what was remembered for a change that failed has never been there
 	for _, e := range slices.Backward(p.f.ledger.of("mount")) {
-		if _, wished := p.wished[e.path]; !wished && !slices.ContainsFunc(last, func(l entry) bool { return l.path == e.path }) {
+		if _, wished := p.wished[e.path]; wished {
+			continue
+		}
+		i := slices.IndexFunc(last, func(l entry) bool { return l.path == e.path })
+		if i < 0 {
 			last = append(last, e)
+		} else if !p.f.isThere(last[i]) && p.f.isThere(e) {
+			last[i] = e
 		}
 	}
 	slices.SortFunc(last, func(a, b entry) int { return strings.Compare(b.path, a.path) })
@@ -111,7 +117,7 @@ func (p *nfsPlan) removal(e entry) (change, bool) {
 			c.Steps = append(c.Steps, stopAutomount(e.path))
 		} else {
 			for range f.mounts {
-				c.Steps = append(c.Steps, unmount(e.path, "", ""))
+				c.Steps = append(c.Steps, p.unmountAny(e.path))
 			}
 		}
 		p.gone[e.path] = true

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/runai-prep/runai-prep/inventory"
 	"github.com/runai-prep/runai-prep/remote"
@@ -59,7 +60,7 @@ func (p *nfsPlan) mount(m inventory.Mount) change {
 	} else if now.automount {
 		fresh = true
 	}
-	if fresh && p.unreached(m, &c) {
+	if p.unreached(m, fresh, &c) {
 		return c
 	}
 	if fresh && !p.unmountFirst(m, now, &c) {
@@ -78,6 +79,9 @@ func (p *nfsPlan) mount(m inventory.Mount) change {
 		}
 		p.helper = true
 		steps = append(steps, install(p.f.Manager, nfsPackage(p.f.Manager)))
+	}
+	if fresh {
+		steps = append(steps, tryMount(m))
 	}
 	steps = append(steps, c.Steps...) // what is taken away first
 	if absent := p.f.paths[m.Path].absent && len(now.stack) == 0; fresh && (absent || p.under(m.Path)) {
@@ -289,7 +293,11 @@ func (p *nfsPlan) writeFstab(content string) []remote.Step {
 	if !p.f.Systemd {
 		return []remote.Step{step}
 	}
-	return []remote.Step{step, daemonReload()}
+	// Its generator looks at every path of fstab, and gives up at a dead one
+	// after 90 seconds.
+	reload := daemonReload()
+	reload.Run.Timeout = 3 * time.Minute
+	return []remote.Step{step, reload}
 }
 
 // missingOptions is why somebody else's line does not say what is wished.
@@ -394,7 +402,11 @@ func (p *nfsPlan) unmountFirst(m inventory.Mount, now mounted, c *change) bool {
 		option, because = "-f ", " (its server does not answer)"
 	}
 	for _, on := range now.stack {
-		if on.nfs() {
+		switch {
+		case !on.nfs():
+		case because == "":
+			c.Steps = append(c.Steps, p.unmountAny(m.Path))
+		default:
 			c.Steps = append(c.Steps, unmount(m.Path, option, because))
 		}
 	}

@@ -107,9 +107,16 @@ func portsOf(m inventory.Mount) []int {
 }
 
 // unreached reports whether a server that is to be mounted from does not let
-// the host in at all; then nothing is touched.
-func (p *nfsPlan) unreached(m inventory.Mount, c *change) bool {
-	for _, port := range portsOf(m) {
+// the host in at all; then nothing is touched. What is mounted already needs
+// only the server's own port, and a folder that can be looked at does not say
+// that it answers: the kernel remembers folders for a minute. Nor does an
+// automount that waits for its first use.
+func (p *nfsPlan) unreached(m inventory.Mount, fresh bool, c *change) bool {
+	ports := portsOf(m)
+	if !fresh && len(ports) > 1 {
+		ports = ports[:1]
+	}
+	for _, port := range ports {
 		at := net.JoinHostPort(m.Server, strconv.Itoa(port))
 		for _, r := range p.f.reached {
 			if r.Endpoint != at {

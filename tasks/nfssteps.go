@@ -45,6 +45,17 @@ func unmount(at, option, because string) remote.Step {
 	}
 }
 
+// unmountAny is unmount for a mount of which it is not known that its server
+// answers. It may have died since, or a minute before the look, when folders are
+// still answered for from memory; umount then waits for it, and -f does not.
+func (p *nfsPlan) unmountAny(at string) remote.Step {
+	s := unmount(at, "", "")
+	if p.f.twin(at) == "" { // -f ends the requests of all mounts of one filesystem
+		s.Run.Script = "timeout -k 1 20 " + s.Run.Script + " || { [ $? -ge 124 ] && umount -f -- " + quote(at) + "; }"
+	}
+	return s
+}
+
 // unitOf is the name that systemd gives to a path.
 func unitOf(at, suffix string) string {
 	var b strings.Builder

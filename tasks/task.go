@@ -33,7 +33,8 @@
 //	              to containers
 //	acrossfleet.go what only the hosts together show
 //	nfs.go        NFS mounts: facts; nfsprobe.go, nfsplan.go, nfspossible.go,
-//	              nfsbusy.go who uses them, nfssteps.go, nfsgone.go what is taken away;
+//	              nfsbusy.go who uses them, nfssteps.go, nfstry.go what the server says
+//	              before anything is changed, nfsgone.go what is taken away;
 //	              nfsshared.go the profile's shared volume;
 //	              fstab.go, mounts.go and mountoptions.go what fstab and the kernel say
 //
