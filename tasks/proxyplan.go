@@ -69,7 +69,11 @@ func planProxy(h inventory.Host, facts Facts) []Finding {
 	}
 	changes := append(before, p.certificates(units)...)
 	gone := p.removals()
-	changes = append(append(changes, units...), gone...)
+	changes = append(changes, units...)
+	if h.Proxy != nil {
+		changes = append(changes, p.noProxy(h.Proxy, append(slices.Clone(before), units...))...)
+	}
+	changes = append(changes, gone...)
 	return p.f.asRoot(p.f.ledger.remember(changes, p.f.isThere))
 }
 

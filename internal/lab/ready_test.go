@@ -76,14 +76,14 @@ func load(t testing.TB, dir string) *inventory.Inventory {
 var ills = map[string]map[string]string{
 	"gpu-01": {},
 	"gpu-02": {"nfs//mnt/data": "not mounted"},
-	"gpu-03": {"proxy/environment": oldProxy, "proxy/apt": oldProxy, "proxy/containerd": oldProxy},
+	"gpu-03": {"proxy/environment": oldProxy, "proxy/apt": oldProxy, "proxy/containerd": oldProxy, "proxy/no_proxy": "not everywhere"},
 	"gpu-04": with(driverIll("470.256.02", "5.15.0-143-generic"), stopped),
 	"gpu-05": {"nfs//mnt/data": oldNAS + ":/data"},
 	"gpu-06": with(driverIll("none", "5.15.0-143-generic"), map[string]string{
 		"driver/nouveau": "loaded", "driver/nvidia-persistenced": "not installed",
 		"proxy/ca certificates": "not trusted: Example Corp practice CA",
-		"proxy/environment":     "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "nfs//mnt/data": "not mounted"}),
-	"gpu-07": {"proxy/ca certificates": "not trusted: Example Corp practice CA", "proxy/environment": "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "nfs//mnt/data": "not mounted"},
+		"proxy/environment":     "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "proxy/no_proxy": "not everywhere", "nfs//mnt/data": "not mounted"}),
+	"gpu-07": {"proxy/ca certificates": "not trusted: Example Corp practice CA", "proxy/environment": "not set", "proxy/apt": "not set", "proxy/containerd": "not set", "proxy/no_proxy": "not everywhere", "nfs//mnt/data": "not mounted"},
 	"gpu-10": {"driver/nvidia driver": "535.309.01, and 535.261.03 loaded", "driver/nvidia packages": "535.309.01", "driver/nvidia module loaded": "535.261.03", "driver/nvidia services": "will stop while the driver is replaced"},
 	"gpu-11": with(driverIll("535.183.01", "5.15.0-143-generic"), stopped, map[string]string{"driver/gpu processes": "python3 (ops, docker 3f1c9d0b7a6e)"}),
 	"gpu-12": with(driverIll("none", rockyKernel), map[string]string{"driver/nouveau": "loaded", "driver/nvidia-persistenced": "not installed"}),
@@ -251,11 +251,11 @@ func TestDrift(t *testing.T) {
 	}
 	// A drop-in counts once systemd has read it and the unit was started anew.
 	by("rm /etc/systemd/system/containerd.service.d/http-proxy.conf; systemctl daemon-reload; systemctl restart containerd")
-	if got := pending(); got != "proxy/containerd" {
+	if got := pending(); got != "proxy/containerd proxy/no_proxy" {
 		t.Errorf("without the drop-in: %q", got)
 	}
 	by("grep -v /mnt/data /etc/fstab >/tmp/new; cat /tmp/new >/etc/fstab; : >/etc/environment")
-	if got := pending(); got != "proxy/environment proxy/containerd nfs//mnt/data" {
+	if got := pending(); got != "proxy/environment proxy/containerd proxy/no_proxy nfs//mnt/data" {
 		t.Errorf("without lines: %q", got)
 	}
 	if missing := m.Missing(); len(missing) > 0 {
