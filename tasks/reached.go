@@ -95,6 +95,9 @@ func judgeReached(r remote.Reached) (state State, have, hint string) {
 	case remote.NoRoute:
 		return Unmet, "no way to " + whom + said + by, "the network, or a firewall on the way, has to let it through"
 	case remote.Silence:
+		if r.Proxy {
+			way = "" // it is the proxy that does not answer
+		}
 		return Unmet, "no answer from " + whom + way + by, "a firewall on the way drops it, most often: it has to let " + host + " through"
 	case remote.ByProxy:
 		have = "the proxy " + r.Through + " did not let it through" + said + by
