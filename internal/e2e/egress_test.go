@@ -7,13 +7,18 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
-
 )
 
 // egressInventory wishes nothing of hosts but that they reach endpoints.
 func egressInventory(endpoints []string, blocks string, machines ...*Machine) string {
+	quoted := ""
+	for _, e := range endpoints {
+		quoted += strconv.Quote(e) + ", "
+	}
 	text := `
 ssh {
   user          = "ops"
@@ -23,7 +28,7 @@ ssh {
 requirements "none" {}
 requirements = "none"
 egress {
-  allow = ["` + strings.Join(endpoints, `", "`) + `"]
+  allow = [` + quoted + `]
 }
 ` + blocks
 	for _, m := range machines {
@@ -73,8 +78,11 @@ func TestEgress(t *testing.T) {
 		}
 	})
 	// Registries are known by their names.
-	w.serve("auth.docker.io", w.known.config(), fine)
-	w.name("token.nvcr.example")
+	asRegistries := []string{"quay.io", "registry-1.docker.io", "nvcr.io", "ghcr.io", "registry.k8s.io", "runai.jfrog.io", "eu.gcr.io"}
+	w.name("auth.docker.io", "cdn01.quay.io")
+	for _, layers := range []string{"cdn.quay.io", "production.cloudflare.docker.com", "layers.nvcr.io", "storage.googleapis.com", "pkg-containers.githubusercontent.com"} {
+		w.serve(layers, w.known.config(), answer(http.StatusNotFound))
+	}
 	w.serve("quay.io", w.known.config(), answer(http.StatusUnauthorized, "Www-Authenticate", `Basic realm="quay"`))
 	w.serve("registry-1.docker.io", w.known.config(), answer(http.StatusUnauthorized, "Www-Authenticate", `Bearer realm="https://auth.docker.io/token",service="registry.docker.io"`))
 	w.serve("nvcr.io", w.known.config(), answer(http.StatusUnauthorized, "Www-Authenticate", `Bearer realm="https://token.nvcr.example/token",service="nvcr"`))
@@ -85,7 +93,7 @@ func TestEgress(t *testing.T) {
 	rules := w.firewall(
 		"ip daddr "+w.names["reset.example"]+" tcp dport 443 reject with tcp reset",
 		"ip daddr "+w.names["prohibited.example"]+" reject with icmp admin-prohibited",
-		"ip daddr { "+w.names["dropped.example"]+", "+w.names["token.nvcr.example"]+" } drop")
+		"ip daddr { "+w.names["dropped.example"]+", "+w.names["auth.docker.io"]+" } drop")
 	contains(t, "the firewall", rules, "reject with tcp reset", "reject with icmp admin-prohibited", "drop")
 	m := w.host("gpu-01")
 	c := w.controller(m)
@@ -103,15 +111,28 @@ func TestEgress(t *testing.T) {
 		"cut.example:443":          says("unmet", "no TLS with cut.example:443: the connection was closed", "cuts it off"),
 		"quay.io:443":              says("ok", "reached"),
 		"registry-1.docker.io:443": says("ok", "reached"),
-		"nvcr.io:443":              says("unmet", "token.nvcr.example:443"),
+		"nvcr.io:443":              says("ok", "reached", "it sends for tokens to token.nvcr.example:443", "not tried"),
 		"ghcr.io:443":              says("unmet", "404"),
 		"registry.k8s.io:443":      says("unmet", "503"),
 		"runai.jfrog.io:443":       says("unmet", "302", "login.corp.example"),
 		"eu.gcr.io:443":            says("unmet", "text/html"),
+
+		// Where they send on to.
+		"auth.docker.io:443":                       says("unmet", "no answer from auth.docker.io:443"),
+		"production.cloudflare.docker.com:443":     says("ok", "reached"),
+		"cdn.quay.io:443":                          says("ok", "reached"),
+		"cdn01.quay.io:443":                        says("unmet", "cdn01.quay.io:443 refused the connection"),
+		"cdn02.quay.io:443":                        says("unmet", "no address for cdn02.quay.io"),
+		"cdn03.quay.io:443":                        says("unmet", "no address for cdn03.quay.io"),
+		"layers.nvcr.io:443":                       says("ok", "reached"),
+		"storage.googleapis.com:443":               says("ok", "reached"),
+		"pkg-containers.githubusercontent.com:443": says("ok", "reached"),
 	}
 	var endpoints []string
 	for e := range want {
-		endpoints = append(endpoints, strings.TrimSuffix(e, ":443"))
+		if name := strings.TrimSuffix(e, ":443"); strings.HasSuffix(name, ".example") || slices.Contains(asRegistries, name) {
+			endpoints = append(endpoints, name)
+		}
 	}
 	c.write("inventory.hcl", egressInventory(endpoints, "", m))
 
@@ -155,7 +176,7 @@ func TestEgress(t *testing.T) {
 			addresses = append(addresses, address)
 			want[address+":443"] = says("unmet", "no answer from "+address+":443")
 		}
-		w.firewall("ip daddr { "+strings.Join(addresses, ", ")+" } drop")
+		w.firewall("ip daddr { " + strings.Join(addresses, ", ") + " } drop")
 		c.write("inventory.hcl", egressInventory(append(addresses, "fine.example"), "", m))
 		r := c.result(3, "check", "inventory.hcl")
 		holds(t, egressOf(r, "gpu-01"), want)
@@ -177,4 +198,3 @@ func TestEgress(t *testing.T) {
 		t.Logf("the host took %.1f s", r.Hosts[0].ElapsedSeconds)
 	})
 }
-

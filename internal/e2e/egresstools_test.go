@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/runai-prep/runai-prep/internal/report"
 )
 
 // withoutForwarding asks once more where sshd forwards nothing, with ever fewer
@@ -40,7 +42,9 @@ echo 'AllowTcpForwarding no' >/etc/ssh/sshd_config.d/forward.conf; systemctl rel
 				endpoints = append(endpoints, strings.TrimSuffix(e, ":443"))
 			}
 			c.write("inventory.hcl", egressInventory(endpoints, "", m))
-			holds(t, egressOf(c.result(code, "check", "inventory.hcl"), m.Name), want)
+			found := egressOf(c.result(code, "check", "inventory.hcl"), m.Name)
+			maps.DeleteFunc(found, func(e string, _ report.Finding) bool { _, ok := want[e]; return !ok }) // where registries send on to
+			holds(t, found, want)
 		})
 	}
 	ask("curl", 3)
