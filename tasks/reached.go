@@ -107,6 +107,9 @@ func judgeReached(r remote.Reached) (state State, have, hint string) {
 		case 403:
 			return Unmet, have, "the proxy has to allow CONNECT to " + r.Endpoint
 		}
+		if r.Status/100 == 5 {
+			return Unmet, have, "the proxy itself finds no way there: see its name server, and its own way out"
+		}
 		return Unmet, have, "ask those who run the proxy"
 	case remote.NoTLS:
 		return Unmet, "no TLS with " + r.Endpoint + way + said + by, "a firewall that looks at names cuts it off, or who answers there does not speak TLS"
