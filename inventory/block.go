@@ -80,6 +80,7 @@ type layer struct {
 	attrs   map[string]attr
 	broken  []string // attributes whose expressions have no value; reported
 	enabled *bool    // nil: not said
+	source  string   // of a profile: the document that it was taken from
 }
 
 // place renders where something stands as results and plans show it.

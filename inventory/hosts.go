@@ -38,6 +38,12 @@ func (l *loader) hosts(d *declarations, inv *Inventory) {
 	if inv.Requirements = b.top.requirements; inv.Requirements == nil {
 		inv.Requirements = l.profile.find(l, DefaultProfile)
 	}
+	if name := l.options.Requirements; name != "" {
+		if inv.Requirements = l.profile.find(l, name); inv.Requirements == nil {
+			l.errorf(d.end, "Unknown profile", "%s", sentence(l.profile.check(name)))
+			inv.Requirements = l.profile.find(l, DefaultProfile)
+		}
+	}
 	for _, n := range sortedKeys(l.profile.declared) {
 		if p := l.profile.find(l, n); !p.BuiltIn {
 			inv.Declared = append(inv.Declared, p)
@@ -253,7 +259,7 @@ func (b *hostBuilder) head(h *hostBlock, ctx *hcl.EvalContext, head *hostHead, p
 }
 
 func (b *hostBuilder) knownRole(s string) error {
-	known := append(sortedKeys(b.roles), "gpu", "cpu", "proxy")
+	known := append(sortedKeys(b.roles), "gpu", "cpu", "system", "proxy")
 	for _, r := range b.fleet.Roles {
 		known = append(known, r.Role)
 	}
@@ -324,7 +330,7 @@ func (b *hostBuilder) settingsFor(h *hostBlock, head hostHead, own *level) *Sett
 	levels = append(levels, own)
 	p := b.fleet
 	for _, lv := range levels {
-		if lv.requirements != nil {
+		if lv.requirements != nil && b.options.Requirements == "" {
 			p = lv.requirements
 		}
 	}

@@ -36,6 +36,9 @@ import (
 type Options struct {
 	Vars     []string // "name=value", as --var gives them, in order
 	VarFiles []string
+	// Requirements names the profile that takes the place of all that the
+	// inventory chooses, at every level; empty: as it says.
+	Requirements string
 	// LookupEnv is os.LookupEnv, or a test's.
 	LookupEnv func(string) (string, bool)
 	// Run runs argv for the function command() and returns its standard

@@ -233,6 +233,7 @@ func (l *loader) declareProfile(b *hcl.Block, builtIn bool) *declaredProfile {
 				words = input{t, nil}.text(nil)
 			}
 			la.why = d.name + ": " + words
+			la.source = cmp.Or(d.source, "the profile "+d.name+", at "+place(d.rng))
 			if e, err := parseEndpoint(la.label); kind == "endpoint" && err == nil {
 				la.label = fmt.Sprintf("%s:%d", e.Host, cmp.Or(e.Port, 443)) // quay.io is quay.io:443
 			}

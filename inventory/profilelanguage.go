@@ -1,5 +1,10 @@
 package inventory
 
+import (
+	"cmp"
+	"slices"
+)
+
 // This file is the language that profiles are written in: its blocks, and how
 // those of a chain of profiles lie over each other.
 
@@ -90,38 +95,43 @@ func merged(chain []*declaredProfile) *Profile {
 	}
 	for kind, to := range map[string]*Requirement{"kubernetes": &p.Kubernetes, "openshift": &p.OpenShift, "gpu_operator": &p.GPUOperator, "nvidia_driver": &p.Driver} {
 		if layers := layersOf(levels, kind); len(layers) > 0 {
-			r := Requirement{Source: p.Source}
+			var r Requirement
 			why, on := fold(clusterSpec, layers, &r) // a superset of versionSpec
+			r.Text, r.Source = sentenceOf(layers)
 			if r.Why = why; on {
 				*to = r
 			}
 		}
 	}
 	if layers := layersOf(levels, "fractional_gpu"); len(layers) > 0 {
-		f := Fractional{Source: p.Source}
+		var f Fractional
 		why, on := fold(fractionalSpec, layers, &f)
+		f.Text, f.Source = sentenceOf(layers)
 		if f.Why = why; on {
 			p.Fractional = f
 		}
 	}
 	if layers := layersOf(levels, "runtimes"); len(layers) > 0 {
-		r := Runtimes{Source: p.Source}
+		var r Runtimes
 		why, on := fold(runtimeSpec, layers, &r)
+		r.Text, r.Source = sentenceOf(layers)
 		if r.Why = why; on {
 			p.Runtimes = r
 		}
 	}
 	if layers := layersOf(levels, "shared_storage"); len(layers) > 0 {
-		r := Storage{Source: p.Source}
+		var r Storage
 		why, on := fold(storageSpec, layers, &r)
+		r.Text, r.Source = sentenceOf(layers)
 		if r.Why = why; on {
 			p.Storage = r
 		}
 	}
 	labels, byLabel := labelled(levels, "role")
 	for _, role := range labels {
-		r := RoleRequirement{Role: role, Title: role, Source: p.Source}
+		r := RoleRequirement{Role: role, Title: role}
 		why, on := fold(roleSpec, byLabel[role], &r)
+		r.Text, r.Source = sentenceOf(byLabel[role])
 		if r.Why = why; on {
 			p.Roles = append(p.Roles, r)
 		}
@@ -132,18 +142,39 @@ func merged(chain []*declaredProfile) *Profile {
 		if err != nil {
 			continue // reported
 		}
-		e.Source = p.Source
 		if why, on := fold(endpointSpec, byLabel[label], &e); on {
 			e.Why = why
+			e.Text, e.Source = sentenceOf(byLabel[label])
 			p.Endpoints = append(p.Endpoints, e)
 		}
 	}
 	labels, byLabel = labelled(levels, "advice")
 	for _, label := range labels {
-		a := Advice{Name: label, Source: p.Source}
+		a := Advice{Name: label}
 		if _, on := fold(adviceSpec, byLabel[label], &a); on {
+			a.Text, a.Source = sentenceOf(byLabel[label])
 			p.Advice = append(p.Advice, a)
 		}
 	}
 	return p
+}
+
+// sentenceOf is what asks for the values of layers, and where it stands: that of
+// the highest layer that has a say in them. A sentence of a profile below says
+// nothing of a value that was changed above it.
+func sentenceOf(layers []*layer) (text, source string) {
+	for _, l := range slices.Backward(layers) {
+		own := func(name string) string {
+			at, ok := l.attrs[name]
+			if !ok {
+				return ""
+			}
+			return input{at, nil}.text(nil)
+		}
+		says := slices.ContainsFunc(sortedKeys(l.attrs), func(name string) bool { return name != "title" && name != "enabled" })
+		if says || l == layers[0] {
+			return own("text"), cmp.Or(own("source"), l.source)
+		}
+	}
+	return "", ""
 }

@@ -74,6 +74,8 @@ func (p *Profile) Rows() []Row {
 				add(row)
 			}
 		}
+		row.Key, row.Value, row.number = "role "+r.Role+": stand-in", r.StandIn, 0
+		add(row)
 	}
 	for _, e := range p.Endpoints {
 		value := cmp.Or(e.Phase, "install and run")

@@ -40,6 +40,9 @@ func Proves(key string) (Proof, bool) {
 		return Proof{Findings: []string{"nfs//mnt/data", "nfs/shared data volume"}, Words: "Each nfs_mount is mounted and proved; where none is declared, a shared filesystem is looked for, and its absence is a warning."}, true
 	case "role":
 		role, what, _ := strings.Cut(rest, ": ")
+		if what == "stand-in" {
+			return Proof{Findings: []string{"resources/role " + role}, Words: "Where no host has the role " + role + ", those of the stand-in are asked for as much; where none has either, it is a warning for the fleet."}, true
+		}
 		return Proof{Findings: []string{"resources/" + what}, Words: "Of hosts with the role " + role + "."}, true
 	case "endpoint":
 		return Proof{Findings: []string{"egress/" + rest}, Words: "Tried from the host; in the allowlist of firewalls and of squid."}, true

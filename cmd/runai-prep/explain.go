@@ -86,13 +86,17 @@ func (a *app) explainAll(names []string, output string) error {
 
 func (a *app) printExplanation(output string, v any, text func(io.Writer)) error {
 	if output == "json" {
-		e := json.NewEncoder(a.stdout)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		return e.Encode(v)
+		return a.printJSON(v)
 	}
 	text(a.stdout)
 	return nil
+}
+
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
 }
 
 func explainTask(w io.Writer, t tasks.TaskExplanation, width int) {

@@ -23,6 +23,8 @@ func (a *app) load(path string) (*inventory.Inventory, error) {
 		Vars:      a.common.vars,
 		VarFiles:  a.common.varFiles,
 		LookupEnv: os.LookupEnv,
+
+		Requirements: a.common.requirements,
 	})
 	if err := a.diagnose(inv, diags); err != nil {
 		return nil, err

@@ -48,6 +48,7 @@ type commonFlags struct {
 	gate              string
 	record            recordFlags
 	replay            string
+	requirements      string // a profile in place of the inventory's own; empty: none
 }
 
 func (a *app) root() *cobra.Command {
@@ -81,13 +82,17 @@ A host needs sshd and /bin/sh; nothing is installed on it to be looked at.`,
 // inventoryFlags adds the flags of a command that reads an inventory.
 func (a *app) inventoryFlags(c *cobra.Command) {
 	f, fs := &a.common, c.Flags()
-	fs.StringArrayVar(&f.vars, "var", nil, "set a variable: `NAME=VALUE` (repeatable)")
-	fs.StringArrayVar(&f.varFiles, "var-file", nil, "read variables from `FILE` (repeatable)")
+	a.variableFlags(fs)
 	fs.StringArrayVar(&f.limit, "limit", nil, "only these hosts, groups or roles: a glob `PATTERN`; ! excludes; @failed: those of the last run (repeatable)")
 	c.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return []string{"hcl"}, cobra.ShellCompDirectiveFilterFileExt
 	}
 	_ = c.RegisterFlagCompletionFunc("limit", a.completeLimit)
+}
+
+func (a *app) variableFlags(fs *pflag.FlagSet) {
+	fs.StringArrayVar(&a.common.vars, "var", nil, "set a variable: `NAME=VALUE` (repeatable)")
+	fs.StringArrayVar(&a.common.varFiles, "var-file", nil, "read variables from `FILE` (repeatable)")
 }
 
 // fleetFlags adds the flags of a command that goes to hosts.

@@ -20,7 +20,7 @@ host "p-[1:1000]" { address = "10.0.5.${index}" } # ERROR Invalid address: "10.0
 host "q-[a,b]" { address = "10.0.6.${label}" }
 host "r" { address = "${name}.${label}" } # ERROR Unknown name: There is no "label" here. Write var.NAME or local.NAME, or put text in quotes. Known are "local", "var" and "name".
 host "s-[1:3]" {
-  role   = "role-${index}" # ERROR Invalid role: There is no role "role-1"; add role "role-1" { … }, or use a known one. Known are "cpu", "gpu" and "proxy". # ERROR Invalid role: There is no role "role-2"; add role "role-2" { … }, or use a known one. Known are "cpu", "gpu" and "proxy". # ERROR Invalid role: There is no role "role-3"; add role "role-3" { … }, or use a known one. Known are "cpu", "gpu" and "proxy".
+  role   = "role-${index}" # ERROR Invalid role: There is no role "role-1"; add role "role-1" { … }, or use a known one. Known are "cpu", "gpu", "proxy" and "system". # ERROR Invalid role: There is no role "role-2"; add role "role-2" { … }, or use a known one. Known are "cpu", "gpu", "proxy" and "system". # ERROR Invalid role: There is no role "role-3"; add role "role-3" { … }, or use a known one. Known are "cpu", "gpu", "proxy" and "system".
   groups = ["group-${label}"] # ERROR Invalid groups: No block declares the group "group-1"; add group "group-1" { … }. # ERROR Invalid groups: No block declares the group "group-2"; add group "group-2" { … }. # ERROR Invalid groups: No block declares the group "group-3"; add group "group-3" { … }.
   ssh { port = 65533 + index } # ERROR Invalid port: 65536 is out of range; use a whole number from 1 to 65535.
   nfs_mount "/mnt/data" {
