@@ -117,7 +117,7 @@ func probeRegistry(h inventory.Host) string {
 	}
 	return "manager\n" + probeUser(h) + "show " + ledgerPath("registry") + `
 if ` + wished + ` || [ -e ` + ledgerPath("registry") + ` ]; then
-` + probeRuntimes + `# What is remembered may be elsewhere by now.
+` + probeRuntimes + probeRanchers + `# What is remembered may be elsewhere by now.
 if [ -f ` + ledgerPath("registry") + ` ] && [ -r ` + ledgerPath("registry") + ` ]; then
 	while IFS=$tab read -r kind path rest; do
 		case $kind in '#'* | '') ;; *) once "$path" ;; esac
@@ -173,6 +173,7 @@ options() {
 			case $line in '#'* | ' '*'#'*) continue ;; esac
 			case $1,$line in
 			containerd,*ExecStart=*containerd*' -c'[' =']* | *,*' --config'[' =']* | docker,*--config-file[' =']*) printf '!config %s\n' "$file" ;;
+			k3s*,*--private-registry* | rke2*,*--private-registry*) printf '!option private-registry %s\n' "$file" ;;
 			docker,*--registry-mirror*) printf '!option registry-mirrors %s\n' "$file" ;;
 			docker,*--insecure-registry*) printf '!option insecure-registries %s\n' "$file" ;;
 			esac

@@ -139,3 +139,26 @@ func FuzzReadRegistry(f *testing.F) {
 		Registry.Plan(bare, facts)
 	})
 }
+
+// What people write into registries.yaml is found where it stands, and nothing
+// is found that does not stand there.
+func TestReadYAML(t *testing.T) {
+	got := readYAML("---\n# no\nmirrors:\n  docker.io:\n    endpoint:\n    - \"https://a:5000\" # first\n    - https://b\n    rewrite:\n      \"^x/(.*)\": \"y/$1\"\n  \"c:5000\":\n    endpoint: [\"https://c:5000\"]\n\nconfigs:\n  'a:5000':\n    auth: {username: me}\n    tls:\n      ca_file: /ca.pem\n      insecure_skip_verify: true\n  b:\n    tls:\n")
+	want := map[string][]string{
+		"mirrors/docker.io/endpoint":              {"https://a:5000", "https://b"},
+		"mirrors/docker.io/rewrite/^x/(.*)":       {"y/$1"},
+		"mirrors/c:5000/endpoint":                 {`["https://c:5000"]`},
+		"configs/a:5000/auth":                     {"{username: me}"},
+		"configs/a:5000/tls/ca_file":              {"/ca.pem"},
+		"configs/a:5000/tls/insecure_skip_verify": {"true"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+func FuzzReadYAML(f *testing.F) {
+	f.Add("mirrors:\n  a:\n    endpoint:\n      - b\n")
+	f.Add("- \n\"\n'a\n: b\n")
+	f.Fuzz(func(_ *testing.T, content string) { readYAML(content) })
+}

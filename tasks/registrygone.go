@@ -96,6 +96,10 @@ func territory(name string) string {
 		return "docker"
 	case strings.HasPrefix(name, "/etc/containers/"):
 		return "containers"
+	case strings.HasPrefix(name, "/etc/rancher/k3s/"):
+		return "k3s"
+	case strings.HasPrefix(name, "/etc/rancher/rke2/"):
+		return "rke2"
 	}
 	return "containerd"
 }

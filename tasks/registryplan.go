@@ -57,6 +57,11 @@ func (p *registryPlan) runtimes() []change {
 	if p.f.has("crio") || p.f.has("podman") {
 		all = append(all, p.containers())
 	}
+	for _, r := range ranchers {
+		if i := slices.IndexFunc(r.units, p.f.has); i >= 0 {
+			all = append(all, p.rancher(r, r.units[i]))
+		}
+	}
 	if all == nil {
 		all = append(all, change{Finding: Finding{
 			Subject: "runtime", State: OK, Why: p.why,
