@@ -64,7 +64,7 @@ var basePrograms = map[string]string{
 		"expr false find findmnt getent grep groups head hostname hostnamectl id install journalctl kill ln ls md5sum mkdir mktemp mount mountpoint mv nohup nproc openssl pgrep " +
 		"printf ps pwd readlink realpath rm rmdir scp sed setsid sha256sum sleep sort stat sudo sync systemctl systemd-detect-virt systemd-run tail tee test timedatectl timeout " +
 		"touch tr true truncate tty umount uname uniq uptime wc which whoami xargs awk arch free lscpu logger loginctl ionice nice flock",
-	"/usr/sbin": "blkid chroot depmod insmod ldconfig lsmod modinfo modprobe reboot rmmod shutdown sshd swapon sysctl usermod",
+	"/usr/sbin": "blkid chroot depmod insmod ldconfig lsmod modinfo modprobe reboot rmmod shutdown sshd swapoff swapon sysctl usermod",
 }
 
 var debianPrograms = map[string]string{

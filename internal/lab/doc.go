@@ -27,6 +27,7 @@
 //	              rpm.go, dnf.go, zypper.go the managers; dkms.go
 //	debian.go, nvidia_deb.go
 //	              what the repositories hold; rpmdistros.go for EL and SUSE
+//	kubernetes.go  settings of a boot, swap, control groups
 //	mounts.go, units.go
 //	              fstab and NFS, systemd
 //

@@ -106,6 +106,13 @@ func loadImage(d *distro) (*image, error) {
 		}
 	}
 	im.dir(disk, "/etc").kids["sudoers"].mode = 0o440
+	for name, text := range siteFiles {
+		im.file(disk, name, text, 0o644)
+	}
+	// The clock is kept by what every distribution has here.
+	im.file(disk, "/usr/lib/systemd/system/systemd-timesyncd.service", service("Network Time Synchronization", "/usr/lib/systemd/systemd-timesyncd"), 0o644)
+	im.link(disk, "/etc/systemd/system/sysinit.target.wants/systemd-timesyncd.service", "/usr/lib/systemd/system/systemd-timesyncd.service")
+	im.file(disk, "/run/systemd/timesync/synchronized", "", 0o644)
 	text := func(name string) string { return string(im.dir(disk, path.Dir(name)).kids[path.Base(name)].data) }
 	im.file(disk, "/etc/shadow", "root:*:20000:0:99999:7:::\n", 0o640).gid = 42
 	im.file(disk, "/boot/vmlinuz-"+d.kernel, "kernel\n", 0o600)

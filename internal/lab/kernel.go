@@ -29,7 +29,7 @@ func (im *image) proc() *node {
 		"stat": func(m *Machine) string {
 			return fmt.Sprintf("cpu  1 0 1 1 0 0 0 0 0 0\nbtime %d\n", m.bootTime().Unix())
 		},
-		"swaps":                       func(*Machine) string { return "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n" },
+		"swaps":                       (*Machine).swaps,
 		"sys/kernel/random/boot_id":   func(m *Machine) string { return m.BootID() + "\n" },
 		"sys/kernel/random/uuid":      func(*Machine) string { return uuid() + "\n" },
 		"sys/kernel/hostname":         func(m *Machine) string { return m.Name + "\n" },
@@ -38,17 +38,20 @@ func (im *image) proc() *node {
 		"sys/kernel/arch":             func(*Machine) string { return "x86_64\n" },
 		"sys/kernel/modules_disabled": func(*Machine) string { return "0\n" },
 		"sys/kernel/pid_max":          func(*Machine) string { return "4194304\n" },
+		"net/route":                   func(*Machine) string { return routes },
+		"net/tcp":                     func(*Machine) string { return sockets },
 		"net/dev":                     func(*Machine) string { return "Inter-|   Receive\n    lo:\n  eno1:\n" },
 	} {
 		im.file(top, name, "", 0o444).show = show
 	}
 	im.link(top, "mounts", "self/mounts")
 	im.dir(top, "driver").lookUp((*Machine).procDriver)
-	for _, sysctl := range []string{"net/ipv4/ip_forward", "net/bridge/bridge-nf-call-iptables", "fs/inotify/max_user_instances", "vm/swappiness"} {
+	for _, sysctl := range []string{"net/ipv4/ip_forward", "fs/inotify/max_user_instances", "vm/swappiness"} {
 		n := im.file(top, "sys/"+sysctl, "", 0o644)
 		n.show = func(m *Machine) string { return m.getSysctl(sysctl) }
 		n.store = func(m *Machine, s string) error { m.setSysctl(sysctl, s); return nil }
 	}
+	im.dir(top, "sys/net").lookUp((*Machine).bridge)
 	return top
 }
 
@@ -60,16 +63,22 @@ func (im *image) sys() *node {
 		"devices/system/cpu/possible": func(m *Machine) string { return cpuRange(m) },
 		"devices/system/cpu/present":  func(m *Machine) string { return cpuRange(m) },
 		"class/dmi/id/sys_vendor":     func(*Machine) string { return "Practice\n" },
-		"class/dmi/id/product_name":   func(*Machine) string { return "Host in memory\n" },
-		"block/sda/size":              func(m *Machine) string { return fmt.Sprintf("%d\n", m.spec.disk/512) },
-		"block/sda/sda1/size":         func(m *Machine) string { return fmt.Sprintf("%d\n", m.spec.disk/512) },
-		"block/sda/sda1/dev":          func(*Machine) string { return "8:1\n" },
+		"class/dmi/id/product_uuid": func(m *Machine) string {
+			return fmt.Sprintf("4c4c4544-0043-5910-8054-%012x\n", fingerprint(m.Name)&(1<<48-1))
+		},
+		"class/net/eno1/mtu":           func(*Machine) string { return "1500\n" },
+		"fs/cgroup/cgroup.controllers": func(*Machine) string { return "cpuset cpu io memory hugetlb pids rdma misc\n" },
+		"class/dmi/id/product_name":    func(*Machine) string { return "Host in memory\n" },
+		"block/sda/size":               func(m *Machine) string { return fmt.Sprintf("%d\n", m.spec.disk/512) },
+		"block/sda/sda1/size":          func(m *Machine) string { return fmt.Sprintf("%d\n", m.spec.disk/512) },
+		"block/sda/sda1/dev":           func(*Machine) string { return "8:1\n" },
 	} {
 		im.file(top, name, "", 0o444).show = show
 	}
 	for _, dir := range []string{"fs/cgroup", "bus/pci/devices", "module", "kernel"} {
 		im.dir(top, dir)
 	}
+	im.dir(top, "fs/cgroup").lookUp((*Machine).groups)
 	im.dir(top, "module").lookUp((*Machine).sysModules)
 	im.dir(top, "bus/pci/devices").lookUp((*Machine).pciDevices)
 	im.dir(top, "bus/pci/drivers").lookUp((*Machine).pciDrivers)

@@ -47,6 +47,7 @@ type Machine struct {
 	kernelLog []string
 	residents []resident // that the first boot starts
 	sysctl    map[string]string
+	swap      []string        // that is in use
 	silent    map[string]bool // NFS servers that it does not reach, by address
 
 	restart func() // what a reboot asks for; set by the fleet
@@ -153,6 +154,7 @@ func (m *Machine) boot() {
 	m.fs.unmountNetwork()
 	m.fs.clearTmp()
 	m.bootKernel()
+	m.bootSettings()
 	m.reloadUnits()
 	m.startEnabled()
 	m.mountAll(true)

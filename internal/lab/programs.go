@@ -133,6 +133,12 @@ func findProgram(name string) func(*process) int {
 		return getent
 	case "sysctl":
 		return sysctl
+
+	// kubernetes.go
+	case "swapoff":
+		return swapoff
+	case "containerd":
+		return containerdProgram
 	case "reboot", "shutdown":
 		return reboot
 
