@@ -25,6 +25,11 @@ func NFSServer() Option {
 	return func(o *options) { o.nfsServer = true }
 }
 
+// NVSwitches puts that many of them on the PCI bus of a VM with GPUs.
+func NVSwitches(n int) Option {
+	return func(o *options) { o.nvSwitches = n }
+}
+
 // VM boots Debian with its own kernel in an emulated CPU, on the same bridge
 // as the hosts, and returns when its sshd answers. Each boot takes the newest kernel
 // on its disk and that kernel's initramfs, as they are then. It calls [RequireVM] and is
@@ -50,7 +55,7 @@ func (l *Lab) vm(ctx context.Context, name string, opts []Option) (*Machine, err
 	if o.disk != "" || o.setup != nil {
 		return m, errors.New("Disk and Setup are for hosts")
 	}
-	m.timeout, m.rebooted = 6*time.Minute, qemuRebooted // a busy machine emulates slowly
+	m.timeout, m.rebooted = 15*time.Minute, qemuRebooted // a busy machine emulates slowly
 	m.release = func() { _ = run(context.Background(), "ip", "-n", l.name, "link", "del", m.link) }
 
 	img := plainImage
@@ -97,7 +102,7 @@ func (l *Lab) vm(ctx context.Context, name string, opts []Option) (*Machine, err
 		"-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-monitor", "none",
 		"-no-reboot", "-kernel", filepath.Join(m.dir, "vmlinuz"), "-initrd", filepath.Join(m.dir, "initrd"),
 		"-append", "root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 mitigations=off tsc=reliable audit=0 systemd.show_status=0" +
-			" systemd.hostname=" + name + " systemd.machine_id=" + id,
+			" systemd.hostname=" + name + " systemd.machine_id=" + id + " e2e_gpu.nvswitches=" + strconv.Itoa(o.nvSwitches),
 		"-drive", "file=" + disk + ",if=none,id=d0,format=raw,cache=unsafe", "-device", "virtio-blk-pci,drive=d0",
 		"-drive", "file=" + seedPath + ",if=none,id=d1,format=raw,readonly=on", "-device", "virtio-blk-pci,drive=d1",
 		"-netdev", "tap,id=n0,ifname=" + m.link + ",script=no,downscript=no", "-device", "virtio-net-pci,netdev=n0,mac=" + m.mac,

@@ -1,6 +1,7 @@
-# Inside a layer on kernel.sh: a kernel NFS server with two exports.
+# Inside a layer on kernel.sh: a kernel NFS server with two exports, and nft to
+# play the firewall in front of it.
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends nfs-kernel-server
+apt-get install -y -qq --no-install-recommends nfs-kernel-server nftables
 apt-get clean
 mkdir -p /srv/data /srv/home
 echo 'data of the NFS server' > /srv/data/README
