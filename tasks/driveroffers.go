@@ -239,7 +239,9 @@ func (r *driverReader) sources() {
 		if slices.Contains(p.parts, "non-free") {
 			s.NonFree = true
 		}
-		if s.CUDA == "" && strings.Contains(p.uri, "/compute/cuda/repos/") {
+		// A mirror may be anywhere.
+		ours := slices.Contains([]string{cudaAptPath, cudaDnfPath, cudaZypPath}, p.file)
+		if s.CUDA == "" && (ours || strings.Contains(p.uri, "/compute/cuda/repos/")) {
 			s.CUDA = shortAddress(p.uri)
 		}
 	}

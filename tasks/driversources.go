@@ -40,13 +40,22 @@ func (p *driverPlan) sourcesMissing() (why, hint string) {
 			return "the component non-free is not enabled, and no entry for " + p.suite() + " main was found to add it to", "enable it"
 		}
 		return "the component non-free is not enabled", ""
-	case p.w.Source == "cuda-repo" && p.f.Sources.CUDA == "":
+	case p.w.Source == "cuda-repo" && (p.f.Sources.CUDA == "" || p.mirrorMissing()):
 		if _, _, fingerprint := p.cudaRepository(); fingerprint == "" {
 			return "NVIDIA's repository is not set up", "its key for " + p.f.Name + " is not known here: set it up by hand once, by NVIDIA's driver installation guide"
 		}
 		return "NVIDIA's repository is not set up", ""
 	}
 	return "", ""
+}
+
+// mirrorMissing reports whether none of the host's repositories is at the wished
+// address: the mirror has moved, or another one is in use.
+func (p *driverPlan) mirrorMissing() bool {
+	wished := strings.TrimSuffix(p.w.Repository, "/")
+	return wished != "" && len(p.f.Sources.repositories) > 0 && !slices.ContainsFunc(p.f.Sources.repositories, func(r repository) bool {
+		return !r.disabled && strings.TrimSuffix(r.uri, "/") == wished
+	})
 }
 
 // nonFree reports whether the component is enabled for the host's own release.
