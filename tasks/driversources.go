@@ -159,7 +159,7 @@ mkdir -p /etc/apt/keyrings
 		}
 		c.Steps = append(c.Steps, remote.Step{
 			Title: "fetch and verify " + address + "/" + key,
-			Run:   &remote.Command{Timeout: 2 * time.Minute, Script: rpmKeyScript(address+"/"+key, fingerprint)},
+			Run:   &remote.Command{Timeout: 30 * time.Minute, Detached: true, Script: rpmKeyScript(address+"/"+key, fingerprint)},
 		})
 		p.write(c, path, fmt.Sprintf("# Written by runai-prep.\n[runai-prep-cuda]\nname=NVIDIA's repository\nbaseurl=%s\nenabled=1\ngpgcheck=1\ngpgkey=file://%s\n", address, cudaRPMPath))
 	}
@@ -191,7 +191,8 @@ done
 // rpmKeyScript fetches a key and has rpm trust it: that one alone, whatever
 // else the file holds that was fetched, for rpm would take all of it, for all
 // repositories. The proxy is that of the host's environment, which neither a
-// login's nor sudo's need be.
+// login's nor sudo's need be. rpm does not wait for another one at work, so it
+// is asked again, and who that is is said.
 func rpmKeyScript(address, fingerprint string) string {
 	return `umask 022
 key=` + cudaRPMPath + ` work=$(mktemp -d) || exit 1
@@ -221,8 +222,30 @@ mkdir -m 700 "$work/gpg"
 gpg --homedir "$work/gpg" --batch --quiet --import "$work/new" 2>"$work/said"
 gpg --homedir "$work/gpg" --batch --quiet --armor --export ` + fingerprint + ` >"$work/key" 2>>"$work/said"
 [ -s "$work/key" ] || ends 1 "the key that was fetched is not ` + fingerprint + `: $(cat "$work/said")"
-cp "$work/key" "$key" && chmod 644 "$key" && rpm --import "$key" || ends 1
-ends 0
+cp "$work/key" "$key" && chmod 644 "$key" || ends 1
+nl='
+'
+told= waited=0
+while :; do
+	out=$(rpm --import "$key" 2>&1) && ends 0
+	case $out in *'transaction lock'*) ;; *) ends 1 "$out" ;; esac
+	pid= by='another program'
+	IFS=$nl
+	for line in $(ls -ln /proc/[0-9]*/fd/ 2>/dev/null | grep -E -e '^/proc/[0-9]+/fd/:' -e ' -> .*/\.rpm\.lock$'); do
+		case $line in
+		/proc/*)
+			pid=${line#/proc/}
+			pid=${pid%%/*}
+			;;
+		*) if [ -r "/proc/$pid/cmdline" ]; then by="$(tr '\000' ' ' <"/proc/$pid/cmdline")(pid $pid)"; fi ;;
+		esac
+	done
+	IFS=' 	'$nl
+	[ "$waited" -lt 1500 ] || ends 1 "waited in vain: the lock of rpm is held by $by"
+	if [ "$by" != "$told" ]; then echo "waiting: the lock of rpm is held by $by"; told=$by; fi
+	sleep 5
+	waited=$((waited + 5))
+done
 `
 }
 
