@@ -61,7 +61,7 @@ func (p *driverPlan) node() change {
 	if !p.drains && len(before) == 0 {
 		return change{}
 	}
-	c := p.finding("kubernetes node", "takes pods, once the driver is proved")
+	c := p.finding("kubernetes node", "takes pods")
 	c.State = Pending
 	node := p.nodeName()
 	if len(before) > 0 {
@@ -71,7 +71,7 @@ func (p *driverPlan) node() change {
 		c.ends = before
 	} else {
 		c.Have = "in use"
-		c.Hint = fmt.Sprintf("it is given back at once where it cannot be drained within %s", briefly(cmp.Or(p.w.BusyWait, drainLimit)))
+		c.Hint = fmt.Sprintf("it is given back once the driver is proved, and at once where it cannot be drained within %s", briefly(cmp.Or(p.w.BusyWait, drainLimit)))
 		c.Undo = uncordon(node)
 		c.ends = []entry{cordonedEntry(node)}
 	}

@@ -124,6 +124,10 @@ func (p *driverPlan) resolve() {
 	if p.no, p.noHint = p.headersGone(); p.no != "" {
 		return
 	}
+	if p.firmwareMissing() && !p.w.NonFree {
+		p.no, p.noHint = "the component "+firmwareComponent+" is not enabled", "wish non_free = true, or enable it"
+		return
+	}
 	// These two have findings of their own.
 	if why, _ := p.secureBootForbids(); why != "" {
 		p.no, p.noHint = "Secure Boot would not let its modules in", "see secure boot"

@@ -104,6 +104,8 @@ var situations = []situation{
 	{"debian-12/none, open", []part{debian12, flavor("open")}},
 	{"debian-12/none, lists never fetched", []part{debian12, func(f *driverFacts, _ *inventory.Driver) { f.Offers = []driverOffer{} }}},
 	{"debian-12/none, non-free off", []part{debian12, noNonFree}},
+	{"debian-12/none, non-free-firmware off", []part{debian12, noFirmware}},
+	{"debian-12/none, non-free-firmware off and to stay so", []part{debian12, noFirmware, func(_ *driverFacts, d *inventory.Driver) { d.NonFree = false }}},
 	{"debian-12/none, non-free off and to stay so", []part{debian12, noNonFree, func(_ *driverFacts, d *inventory.Driver) { d.NonFree = false }}},
 	{"debian-12/none, 550 wished, of trixie", []part{debian12, trixie, wish(">= 550, < 551")}},
 	{"debian-12/none, the newest, and trixie is in the sources", []part{debian12, trixie, wish(">= 535")}},
@@ -293,7 +295,7 @@ func debian12(f *driverFacts, _ *inventory.Driver) {
 	host(f, "debian", "12", "Debian GNU/Linux 12 (bookworm)", "apt", "6.1.0-56-cloud-amd64")
 	f.initramfs = "update-initramfs"
 	f.Sources = driverSources{NonFree: true, repositories: []repository{
-		{uri: "http://deb.debian.org/debian", suite: "bookworm", parts: []string{"main", "contrib", "non-free"}, signedBy: "/usr/share/keyrings/debian-archive-keyring.gpg"},
+		{uri: "http://deb.debian.org/debian", suite: "bookworm", parts: []string{"main", "contrib", "non-free", "non-free-firmware"}, signedBy: "/usr/share/keyrings/debian-archive-keyring.gpg"},
 		{uri: "http://deb.debian.org/debian-security", suite: "bookworm-security", parts: []string{"main", "non-free"}},
 	}}
 	offer(f, "bookworm-security/non-free", "535.309.01-0+deb12u1", "nvidia-kernel-dkms", "nvidia-smi", "libcuda1")
@@ -456,4 +458,13 @@ func sles15(f *driverFacts, _ *inventory.Driver) {
 	host(f, "sles", "15.6", "SUSE Linux Enterprise Server 15 SP6", "zypper", "6.4.0-150600.23.65-default")
 	offer(f, "SLE-Module-Basesystem15-SP6-Updates", "580.82.07_k6.4.0_150600.23.65-150600.3.63.1", "nvidia-open-driver-G06-signed-cuda-kmp-default")
 	offer(f, "cuda-sles15-x86_64", "580.82.07-0", "nvidia-compute-utils-G06", "nvidia-persistenced")
+}
+
+// noFirmware is a host that has come from Debian 11, where the firmware was in
+// non-free.
+func noFirmware(f *driverFacts, _ *inventory.Driver) {
+	for i := range f.Sources.repositories {
+		r := &f.Sources.repositories[i]
+		r.parts = slices.DeleteFunc(slices.Clone(r.parts), func(part string) bool { return part == firmwareComponent })
+	}
 }

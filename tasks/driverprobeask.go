@@ -61,6 +61,7 @@ apt_names='nvidia-(open-kernel-dkms|kernel-dkms|kernel-open-dkms|kernel-source|k
 nvidia-driver-pinning-[0-9.]+
 libnvidia-(ml1|cfg1|compute)(-[0-9]+)?(-server)?
 cuda-drivers(-[0-9]+|-fabricmanager)?
+firmware-nvidia-gsp
 (cuda-keyring|libcuda1|dkms|gcc|make|linux-headers-(amd64|cloud-amd64|generic))'
 offers() {
 	case $manager_name in

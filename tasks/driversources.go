@@ -49,6 +49,26 @@ func (p *driverPlan) sourcesMissing() (why, hint string) {
 	return "", ""
 }
 
+// firmwareMissing: from Debian 12 on the firmware is in a component of its own,
+// which a host that has come from an older release may not have.
+func (p *driverPlan) firmwareMissing() bool {
+	const pkg = "firmware-nvidia-gsp"
+	if p.f.ID != "debian" || p.w.Source != "distro" || !p.firmwareApart() || !p.nonFree() || len(p.debianSources()) == 0 ||
+		len(p.f.Offers) == 0 || p.offered(pkg) || p.installed(pkg) {
+		return false
+	}
+	return !slices.ContainsFunc(p.f.Sources.repositories, func(r repository) bool {
+		return !r.disabled && slices.Contains(r.parts, firmwareComponent)
+	})
+}
+
+const firmwareComponent = "non-free-firmware"
+
+func (p *driverPlan) firmwareApart() bool {
+	v := p.f.System.Version
+	return v != "10" && v != "11"
+}
+
 // mirrorMissing reports whether none of the host's repositories is at the wished
 // address: the mirror has moved, or another one is in use.
 func (p *driverPlan) mirrorMissing() bool {
@@ -87,8 +107,11 @@ func (p *driverPlan) debianSources() []repository {
 // and its firmware are in.
 func (p *driverPlan) nonFreeContent() string {
 	parts := "contrib non-free"
-	if v := p.f.System.Version; v != "10" && v != "11" {
-		parts += " non-free-firmware"
+	switch {
+	case p.firmwareMissing():
+		parts = firmwareComponent // what is configured twice is warned of at every update
+	case p.firmwareApart():
+		parts += " " + firmwareComponent
 	}
 	var b strings.Builder
 	b.WriteString("# Written by runai-prep: where NVIDIA's driver and its firmware are.\n")
@@ -138,6 +161,10 @@ func (p *driverPlan) cudaRepository() (address, key, fingerprint string) {
 // key for unsigned, whatever the file holds that was fetched; for rpm the
 // fingerprint is compared before the key is trusted.
 func (p *driverPlan) sourceSteps(c *change) {
+	if p.firmwareMissing() {
+		p.write(c, nonFreePath, p.nonFreeContent())
+		return
+	}
 	if why, _ := p.sourcesMissing(); why == "" {
 		return
 	}

@@ -49,6 +49,9 @@ func (w driverWish) within(v string) bool {
 // text is the range in as few words as say it: of the lower bounds, which the
 // profile and the inventory both give, the highest one.
 func (w driverWish) text() string {
+	if v := w.exact(); v != "" && w.within(v) {
+		return v
+	}
 	var lower, others []string
 	for part := range strings.SplitSeq(w.Constraint, ",") {
 		part = strings.TrimSpace(part)
