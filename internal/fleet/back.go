@@ -126,7 +126,8 @@ func (f *Fleet) conclude(ctx context.Context, v *Visit, plan []planned, o ApplyO
 			s.State, s.Done = string(tasks.Failed), s.Done+out.done
 			s.Error = "the host is as wanted, but what follows failed: " + report.Redact(out.err.Error())
 		case concludes(p):
-			s.State, s.Have, s.Hint, s.Done = string(tasks.Fixed), s.Want, "", out.done
+			s.State, s.Have, s.Hint = string(tasks.Fixed), s.Want, ""
+			s.Steps, s.After, s.Done = s.After, nil, out.done
 		}
 	}
 }
