@@ -68,11 +68,13 @@ func TestDriverDrain(t *testing.T) {
 	api.set(func() { api.budget = false })
 	atEnd := make(chan struct{})
 	killed := make(chan struct{})
-	api.beforePut = func(did string) {
-		if did == "uncordon" {
-			close(atEnd)
-			<-killed
+	api.lost = func(did string) bool {
+		if did != "uncordon" {
+			return false
 		}
+		close(atEnd)
+		<-killed
+		return true
 	}
 	run := d.start("", "apply", "-y", "inventory.hcl", "--task", "driver")
 	run.await("the end", func() bool {
@@ -88,7 +90,7 @@ func TestDriverDrain(t *testing.T) {
 	h.lab.kill("controller") // and the kubectl that it runs with it
 	close(killed)
 	<-run.done
-	api.beforePut = nil
+	api.lost = nil
 	if got := api.events(); got != "label; cordon; evict train-1" {
 		t.Errorf("the cluster saw: %s", got)
 	}

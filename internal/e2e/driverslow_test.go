@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// Debian's own packages, and what stands in for a GPU beside recipes/loaded.sh: real
+// Debian's own packages, on a host that has come from Debian 11 and does not have
+// the component where Debian 12 has the firmware; and what stands in for a GPU beside recipes/loaded.sh: real
 // ones of these two end at once without one.
 func realHost(t *testing.T, l *Lab, name string, start gpuStart) *Machine {
 	return l.Host(t, name, append(trixie, gpuHost(start),
@@ -27,7 +28,7 @@ func TestRealDriverWithoutHeaders(t *testing.T) {
 	l := New(t)
 	l.RealArchive(t)
 	h := realHost(t, l, "gpu-01", gpuFromNothing)
-	h.SSH(t, `export DEBIAN_FRONTEND=noninteractive; apt-get update -qq
+	h.SSH(t, `export DEBIAN_FRONTEND=noninteractive; sed -i 's/non-free$/non-free non-free-firmware/' /etc/apt/sources.list; apt-get update -qq
 apt-get install -y -qq --no-install-recommends nvidia-kernel-dkms nvidia-smi libcuda1 nvidia-persistenced >/root/install.log 2>&1`)
 	contains(t, "dkms", h.SSH(t, "dkms status"), "nvidia-current/535.", ": added")
 	d := newDriver(t, l, h)
@@ -51,7 +52,7 @@ func TestRealDriver(t *testing.T) {
 	contains(t, "the modules", h.SSH(t, "ls /lib/modules/*/updates/dkms"), "nvidia-current.ko", "nvidia-current-uvm.ko", "nvidia-current-drm.ko")
 	d.apply(0)
 
-	h.SSH(t, "printf 'deb [signed-by=/etc/apt/keyrings/e2e.asc] http://10.77.0.1/debian trixie main contrib non-free\\n' > /etc/apt/sources.list.d/trixie.list; apt-get update -qq")
+	h.SSH(t, "printf 'deb [signed-by=/etc/apt/keyrings/e2e.asc] http://10.77.0.1/debian trixie main contrib non-free non-free-firmware\\n' > /etc/apt/sources.list.d/trixie.list; apt-get update -qq")
 	d.write("inventory.hcl", driverInventory(h, "ops", `version = ">= 550, < 551"`))
 	d.apply(0)
 	got := h.SSH(t, real)

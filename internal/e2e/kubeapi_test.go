@@ -39,8 +39,10 @@ type kubeAPI struct {
 	budget bool     // forbids every eviction
 	did    []string // cordon, evict NAME, uncordon, …
 
-	evicted   func(pod string)
-	beforePut func(did string) // is called before the node is changed
+	evicted func(pod string)
+	// lost is asked before the node is changed: whether whoever wants that is
+	// gone meanwhile.
+	lost func(did string) bool
 }
 
 func newKubeAPI(t *testing.T, l *Lab, node string, pods ...string) *kubeAPI {
@@ -191,11 +193,8 @@ func (a *kubeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		did := describePatch(patch)
-		if a.beforePut != nil {
-			a.beforePut(did)
-		}
-		if r.Context().Err() != nil {
-			return // whoever asked is gone
+		if a.lost != nil && a.lost(did) {
+			return
 		}
 		a.mu.Lock()
 		defer a.mu.Unlock()

@@ -51,13 +51,14 @@ type Machine struct {
 type Option func(*options)
 
 type options struct {
-	memory    string // MemTotal in kB
-	disk      string
-	nfsServer bool
-	gpu       gpuStart
-	layers    []part // of a host, over the base
-	setup     []func(root string) error
-	files     map[string]file // what makes the machine itself, by absolute path
+	memory     string // MemTotal in kB
+	disk       string
+	nfsServer  bool
+	gpu        gpuStart
+	nvSwitches int
+	layers     []part // of a host, over the base
+	setup      []func(root string) error
+	files      map[string]file // what makes the machine itself, by absolute path
 }
 
 type file struct {

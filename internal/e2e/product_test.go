@@ -79,7 +79,7 @@ func (c *controller) run(code int, args ...string) (stdout string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	limit := 30 * time.Minute // a driver's build in an emulated CPU, on a busy machine
+	limit := 90 * time.Minute // a driver's build in an emulated CPU, on a busy machine
 	if os.Getenv("RUNAI_PREP_E2E_SLOW") == "1" {
 		limit = 3 * time.Hour
 	}
