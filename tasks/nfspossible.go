@@ -16,6 +16,10 @@ import (
 // cannot, the finding says why.
 func (p *nfsPlan) possible(m inventory.Mount, now mounted, listed listing, c *change) bool {
 	has, looked := p.f.paths[m.Path]
+	var with, option string // another mount that decides an option
+	if now.top != nil {
+		with, option = p.shares(m, *now.top)
+	}
 	no := func(state State, have, hint string) bool {
 		c.State, c.Have, c.Hint = state, have, hint
 		return false
@@ -56,10 +60,9 @@ func (p *nfsPlan) possible(m inventory.Mount, now mounted, listed listing, c *ch
 		return no(Unmet, "mounting on first use needs systemd, which does not run here", "wish automount = false")
 	case !p.helper && nfsPackage(p.f.Manager) == "":
 		return no(Unmet, "mount.nfs is missing, and no known package manager is here to install it", "install the NFS client")
-	case now.top != nil && p.sharesConnection(m, *now.top) != "":
-		other := p.sharesConnection(m, *now.top)
-		return no(Unmet, haveMount(now, listed)+"; the connection is shared with "+other+", which was mounted first",
-			"unmount both, or wish the same nconnect for all mounts of "+m.Server)
+	case with != "":
+		return no(Unmet, haveMount(now, listed)+"; its "+option+" is that of "+with+", which was mounted first",
+			"unmount both, or wish the same "+option+" for all mounts of "+m.Server)
 	case now.hung && now.problem == "" && now.top != nil:
 		return no(Unmet, haveMount(now, listed), "see whether "+m.Server+" is up and reached from here")
 	}
@@ -131,33 +134,42 @@ func (p *nfsPlan) unreached(m inventory.Mount, fresh bool, c *change) bool {
 	return false
 }
 
-// sharesConnection is the other mount that decides nconnect. The kernel has one
-// set of connections to a server for all its mounts of one version, and makes
-// it for the first: mounting the wished one anew would change nothing.
-func (p *nfsPlan) sharesConnection(m inventory.Mount, top mountInfo) string {
-	i := connections(m)
-	if i < 0 {
-		return ""
-	}
-	wish, _ := expect(m.Options[i])
+// shares is another mount that decides something of m's, and which. The kernel
+// has one set of connections to a server for all its mounts of one version, and
+// one filesystem for all mounts of one export that differ in nothing but their
+// patience, and makes them for the first: mounting the wished one anew would
+// change nothing.
+func (p *nfsPlan) shares(m inventory.Mount, top mountInfo) (with, option string) {
 	addr, _ := top.option("addr")
 	vers, _ := top.option("vers")
 	if m.Version != "" && !expectVersion(m.Version).holds(top) {
-		return ""
+		return "", ""
 	}
-	for _, other := range p.f.Mounts {
-		a, _ := other.option("addr")
-		v, _ := other.option("vers")
-		if other.nfs() && other.Path != m.Path && !p.gone[other.Path] && a == addr && v == vers && !wish.holds(top) && !wish.holds(other) {
-			return other.Path
+	for _, o := range m.Options {
+		name, _, _ := strings.Cut(o, "=")
+		wish, _ := expect(o)
+		if !decidedElsewhere(o) || wish.holds(top) {
+			continue
+		}
+		for _, other := range p.f.Mounts {
+			a, _ := other.option("addr")
+			v, _ := other.option("vers")
+			same := a == addr && v == vers
+			if name != "nconnect" {
+				same = other.device == top.device
+			}
+			if same && other.nfs() && other.Path != m.Path && !p.gone[other.Path] && !wish.holds(other) {
+				return other.Path, name
+			}
 		}
 	}
-	return ""
+	return "", ""
 }
 
-// connections is where m's options wish a number of connections; -1: nowhere.
-func connections(m inventory.Mount) int {
-	return slices.IndexFunc(m.Options, func(o string) bool { return strings.HasPrefix(o, "nconnect=") })
+// decidedElsewhere reports whether another mount may decide an option.
+func decidedElsewhere(option string) bool {
+	name, _, _ := strings.Cut(option, "=")
+	return name == "nconnect" || name == "timeo" || name == "retrans"
 }
 
 // above is the nearest wished mount that the path lies in; empty: none.

@@ -3,6 +3,7 @@ package tasks
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/runai-prep/runai-prep/inventory"
@@ -16,7 +17,7 @@ func probeNFS(h inventory.Host) string {
 		for _, p := range mountPatterns(m.Path) {
 			patterns.WriteString(" -e " + quote(p))
 		}
-		if connections(m) >= 0 { // other mounts matter to this wish alone: a node of a cluster has hundreds
+		if slices.ContainsFunc(m.Options, decidedElsewhere) { // other mounts matter to this wish alone: a node of a cluster has hundreds
 			patterns.WriteString(" -e ' - nfs'")
 		}
 		fmt.Fprintf(&paths, "at %s %s && set -- \"$@\" \"$at\"\n", quote(escapeMount(m.Path)), quote(m.Path))
