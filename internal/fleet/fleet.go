@@ -278,7 +278,7 @@ func (v *Visit) pending() []planned {
 			}
 		}
 	}
-	return found
+	return together(found)
 }
 
 // Pending counts the findings that Apply would change, and those of them that
