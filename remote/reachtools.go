@@ -123,11 +123,21 @@ func (c *Conn) reachByTools(ctx context.Context, endpoints []Endpoint, found []R
 		return
 	}
 	script.WriteString("wait\n")
-	out, err := c.shell(ctx, "reach endpoints", script.String(), limit+500*time.Millisecond)
-	if err != nil {
+	// What was printed until the time was up counts, as in a look.
+	section, room := make([]Section, 1), maxLook
+	if _, err := c.lookFrom(ctx, "", []Probe{{Name: "reach", Script: script.String(), Timeout: limit + 500*time.Millisecond}}, section, 0, &room); err != nil {
 		return // what was found stays: nothing is forwarded
 	}
-	for line := range strings.Lines(out) {
+	if section[0].Failure != "" {
+		defer func() {
+			for i := range found {
+				if found[i].Barrier == Forbidden {
+					found[i].Barrier, found[i].Said = Lost, "the host's sshd forwards nothing, and its programs took too long"
+				}
+			}
+		}()
+	}
+	for line := range strings.Lines(section[0].Out) {
 		fields := strings.SplitN(strings.TrimSpace(line), " ", 4)
 		if len(fields) < 3 {
 			continue
