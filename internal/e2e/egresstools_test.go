@@ -29,7 +29,7 @@ echo 'AllowTcpForwarding no' >/etc/ssh/sshd_config.d/forward.conf; systemctl rel
 		"misnamed.example:443":   says("unmet", "its certificate is not trusted, issued by Public Root", by),
 		"plain.example:443":      says("unmet", "no TLS with plain.example:443", by),
 		"cut.example:443":        says("unmet", "no TLS with cut.example:443", by),
-		"quay.io:443":            says("ok", "reached", by),
+		"nvcr.io:443":            says("ok", "reached", by),
 		"ghcr.io:443":            says("unmet", "404", by),
 		"eu.gcr.io:443":          says("unmet", "text/html", by),
 		"runai.jfrog.io:443":     says("unmet", "302", "login.corp.example", by),
