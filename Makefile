@@ -17,7 +17,7 @@ FUZZTIME ?= 30s
 # What the tests need beside Go: an OpenSSH server and client, the shells that
 # probes must run under, and for real hosts systemd-nspawn, mmdebstrap, qemu.
 PACKAGES := openssh-server openssh-client sudo dash bash busybox tcsh fish util-linux procps iproute2 \
-            systemd-container mmdebstrap dpkg-dev gnupg e2fsprogs qemu-system-x86 gcc libc6-dev git
+            systemd-container mmdebstrap nftables dpkg-dev gnupg e2fsprogs qemu-system-x86 gcc libc6-dev git
 
 .PHONY: build test e2e e2e-slow demo lint bench fuzz deps clean
 
