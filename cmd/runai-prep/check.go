@@ -40,9 +40,14 @@ func (a *app) check() *cobra.Command {
 				// remembers would be the worse failure.
 				fmt.Fprintf(a.stderr, "runai-prep: %v; going on as if this were the first check\n", err)
 			}
-			r := e.conclude(c.Context(), a.look(c.Context(), e, false))
-			if c.Context().Err() != nil {
-				return a.deliver(r) // half a check is nothing to compare with
+			visits := a.look(c.Context(), e, false)
+			if err := a.keepEvidence(c.Context(), e, visits); err != nil {
+				return err
+			}
+			r := e.conclude(c.Context(), visits)
+			if c.Context().Err() != nil || e.replay != nil {
+				// Half a check, or one of another day, is nothing to compare with.
+				return a.deliver(r)
 			}
 			report.Compare(last, &r)
 			return a.deliver(r,

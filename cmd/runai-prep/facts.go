@@ -22,6 +22,9 @@ func (a *app) facts() *cobra.Command {
 				return err
 			}
 			visits := a.look(c.Context(), e, false)
+			if err := a.keepEvidence(c.Context(), e, visits); err != nil {
+				return err
+			}
 			doc := report.Facts{
 				Schema: report.FactsSchema, Version: buildVersion(),
 				RunID: e.result.RunID, Started: e.result.Started, Inventory: e.result.Inventory,

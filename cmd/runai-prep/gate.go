@@ -15,7 +15,11 @@ import (
 // must not be the same on two; nothing is remembered of it, for a gate is no
 // check, and must not take the news from the next one.
 func (a *app) passGate(ctx context.Context, e *expedition) error {
-	r := e.conclude(ctx, a.look(ctx, e, false)).Only(a.common.gate)
+	visits := a.look(ctx, e, false)
+	if err := a.keepEvidence(ctx, e, visits); err != nil {
+		return err
+	}
+	r := e.conclude(ctx, visits).Only(a.common.gate)
 	if ctx.Err() != nil {
 		r.ExitCode = int(interrupted)
 	}

@@ -59,6 +59,8 @@ func TestScripts(t *testing.T) {
 			"hold":    holdHost,
 			"release": releaseHosts,
 			"leave":   leaveJob,
+			"alike":   alike,
+			"edit":    editFile,
 		},
 	})
 }

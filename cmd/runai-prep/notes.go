@@ -22,6 +22,9 @@ func (e *expedition) notes(visits []*fleet.Visit, across []report.FleetFinding) 
 		}
 		notes = append(notes, "a host is called ready as far as these tasks see: "+strings.Join(names, ", "))
 	}
+	if e.replay != nil {
+		notes = append(notes, e.replay.Notes()...)
+	}
 	var unseen []string
 	for _, v := range visits {
 		if v.Err != nil {

@@ -24,6 +24,9 @@ func (a *app) plan() *cobra.Command {
 				return err
 			}
 			visits := a.look(c.Context(), e, false)
+			if err := a.keepEvidence(c.Context(), e, visits); err != nil {
+				return err
+			}
 			return a.deliver(e.conclude(c.Context(), visits), func() error {
 				if savePlan == "" || c.Context().Err() != nil {
 					return nil

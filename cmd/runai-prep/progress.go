@@ -18,6 +18,9 @@ import (
 // look visits the hosts while a person watches.
 func (a *app) look(ctx context.Context, e *expedition, keep bool) []*fleet.Visit {
 	var visits []*fleet.Visit
+	if e.recorder != nil {
+		e.fleet.Connect = e.recorder.Over(e.fleet.Connect)
+	}
 	a.watch(e, len(e.hosts), func() { visits = e.fleet.Look(ctx, e.hosts, keep) })
 	return visits
 }

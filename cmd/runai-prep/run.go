@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/runai-prep/runai-prep/internal/fleet"
+	"github.com/runai-prep/runai-prep/internal/recording"
 	"github.com/runai-prep/runai-prep/internal/report"
 	"github.com/runai-prep/runai-prep/inventory"
 	"github.com/runai-prep/runai-prep/remote"
@@ -27,6 +28,9 @@ type expedition struct {
 	state  fleet.State
 	result report.Result
 	began  time.Time
+
+	recorder *recording.Recorder  // nil: nothing is recorded
+	replay   *recording.Recording // nil: the hosts themselves are looked at
 }
 
 // prepare reads the inventory and gets a fleet ready; nothing is contacted.
@@ -62,7 +66,7 @@ func (a *app) prepare(command, path string) (*expedition, error) {
 	a.dialer = a.newDialer()
 	began := time.Now()
 	id := newRunID(began)
-	return &expedition{
+	e := &expedition{
 		inv:   inv,
 		hosts: hosts,
 		began: began,
@@ -85,7 +89,11 @@ func (a *app) prepare(command, path string) (*expedition, error) {
 			Inventory:    path,
 			Requirements: inv.Requirements.Name,
 		},
-	}, nil
+	}
+	if err := a.evidence(e); err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 // newRunID sorts by time and is unique.

@@ -19,7 +19,7 @@ func JSON(w io.Writer, r Result) error {
 		r.Hosts[i].Findings = slices.Clone(r.Hosts[i].Findings)
 	}
 	r.complete()
-	return encode(w, r)
+	return Encode(w, r)
 }
 
 // FactsJSON writes the document of the command facts.
@@ -37,13 +37,13 @@ func FactsJSON(w io.Writer, doc Facts) error {
 			h.Errors = map[string]string{}
 		}
 	}
-	return encode(w, doc)
+	return Encode(w, doc)
 }
 
-// encode writes v indented. What a terminal would obey is written as JSON's own
+// Encode writes v indented. What a terminal would obey is written as JSON's own
 // escapes, also where JSON itself does not ask for it (C1, bidi), so that a
 // document may be looked at and nothing in it is another.
-func encode(w io.Writer, v any) error {
+func Encode(w io.Writer, v any) error {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false) // "&&" in a step is for people; the page escapes for itself

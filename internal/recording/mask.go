@@ -1,0 +1,276 @@
+package recording
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/runai-prep/runai-prep/internal/report"
+	"github.com/runai-prep/runai-prep/internal/secret"
+	"github.com/runai-prep/runai-prep/inventory"
+)
+
+// What may be masked beside secrets.
+const (
+	Addresses = "addresses" // IP and hardware addresses
+	Names     = "names"     // of the hosts, and of what the inventory calls by a name
+	Serials   = "serials"   // machine-ids, UUIDs
+)
+
+// Maskable are all of them.
+var maskable = []string{Addresses, Names, Serials}
+
+// ParseMask reads the words of --mask.
+func ParseMask(words []string) ([]string, error) {
+	if slices.Contains(words, "all") {
+		return maskable, nil
+	}
+	for _, w := range words {
+		if !slices.Contains(maskable, w) {
+			return nil, fmt.Errorf("%q cannot be masked; what can is %s, or all (secrets always are)", w, strings.Join(maskable, ", "))
+		}
+	}
+	return words, nil
+}
+
+// masks replace what must not be written down: the same value by the same mask,
+// wherever it is found, so that what agreed still agrees.
+type masks struct {
+	what    []string
+	secrets *strings.Replacer
+	names   *regexp.Regexp // nil: none
+	mu      sync.Mutex
+	of      map[string]string // by value
+	count   map[string]int
+}
+
+func newMasks(what []string, hosts []inventory.Host) *masks {
+	m := &masks{what: what, of: map[string]string{}, count: map[string]int{}}
+	m.secrets = strings.NewReplacer(secretPairs(hosts)...)
+	if m.has(Names) {
+		m.learn(hosts)
+	}
+	return m
+}
+
+func (m *masks) has(what string) bool { return slices.Contains(m.what, what) }
+
+// secretPairs are the inventory's secrets in each of the forms in which a host
+// may have them, longest first, and what stands for them.
+func secretPairs(hosts []inventory.Host) []string {
+	forms := map[string]bool{}
+	add := func(user string, t secret.Text) {
+		s := t.Reveal()
+		if len(s) < 3 {
+			return // it would be found everywhere, and give itself away so
+		}
+		for _, f := range []string{s, url.QueryEscape(s), url.PathEscape(s), base64.StdEncoding.EncodeToString([]byte(s)), base64.StdEncoding.EncodeToString([]byte(user + ":" + s))} {
+			forms[f] = true
+		}
+	}
+	seen := map[*inventory.Settings]bool{}
+	for _, h := range hosts {
+		if seen[h.Settings] {
+			continue
+		}
+		seen[h.Settings] = true
+		add(h.SSH.User, h.SSH.Password)
+		add(h.SSH.User, h.Sudo.Password)
+		if h.Proxy != nil {
+			add(h.Proxy.Username, h.Proxy.Password)
+		}
+	}
+	var list []string
+	for f := range forms {
+		list = append(list, f)
+	}
+	slices.SortFunc(list, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, f := range list {
+		pairs = append(pairs, f, secret.Shown)
+	}
+	return pairs
+}
+
+// learn collects the names that the inventory knows, the hosts' first and in
+// their order. Endpoints of the profile are everybody's.
+func (m *masks) learn(hosts []inventory.Host) {
+	var names []string
+	seen := map[string]bool{}
+	add := func(kind, name string) {
+		name = strings.Trim(name, ".")
+		if _, err := netip.ParseAddr(name); err == nil || len(name) < 3 || seen[name] || name == "localhost" {
+			return
+		}
+		seen[name] = true
+		names = append(names, name)
+		m.mask(kind, name)
+	}
+	for _, h := range hosts {
+		add("host", h.Name)
+	}
+	for _, h := range hosts {
+		add("name", h.Address)
+		for _, b := range h.SSH.Bastions {
+			add("name", b.Host)
+		}
+		for _, n := range h.Mounts {
+			add("name", n.Server)
+		}
+		for _, r := range h.Registries {
+			name, _, err := net.SplitHostPort(r.Name)
+			if err != nil {
+				name = r.Name
+			}
+			add("name", name)
+		}
+		if h.Proxy != nil {
+			for _, u := range []string{h.Proxy.HTTPProxy, h.Proxy.HTTPSProxy} {
+				if parsed, err := url.Parse(u); err == nil {
+					add("name", parsed.Hostname())
+				}
+			}
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	slices.SortFunc(names, func(a, b string) int { return len(b) - len(a) })
+	for i := range names {
+		names[i] = regexp.QuoteMeta(names[i])
+	}
+	m.names = regexp.MustCompile(`(?i)` + strings.Join(names, "|"))
+}
+
+// mask is what stands for a value.
+func (m *masks) mask(kind, value string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if mask, known := m.of[value]; known {
+		return mask
+	}
+	m.count[kind]++
+	n := m.count[kind]
+	mask := ""
+	switch kind {
+	case "host":
+		mask = fmt.Sprintf("host-%04d", n)
+	case "name":
+		mask = fmt.Sprintf("name-%d.invalid", n)
+	case "v4": // RFC 2544, which no network uses
+		mask = netip.AddrFrom4([4]byte{198, byte(18 + n>>16&1), byte(n >> 8), byte(n)}).String()
+	case "v6": // RFC 3849, likewise
+		mask = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)}).String()
+	case "mac":
+		mask = fmt.Sprintf("02:00:00:%02x:%02x:%02x", byte(n>>16), byte(n>>8), byte(n))
+	case "uuid":
+		mask = fmt.Sprintf("00000000-0000-4000-8000-%012x", n)
+	case "id":
+		mask = fmt.Sprintf("%032x", n)
+	}
+	m.of[value] = mask
+	return mask
+}
+
+var (
+	macRE  = regexp.MustCompile(`(?i)\b[0-9a-f]{2}(?::[0-9a-f]{2}){5}\b`)
+	uuidRE = regexp.MustCompile(`(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
+	idRE   = regexp.MustCompile(`\b[0-9a-f]{32}\b`)
+	v4RE   = regexp.MustCompile(`[0-9]{1,3}(?:\.[0-9]{1,3}){3}`)
+	v6RE   = regexp.MustCompile(`(?i)[0-9a-f:]*:[0-9a-f:]*:[0-9a-f:.]*`)
+)
+
+// secret masks what is masked always: the inventory's secrets, and what looks
+// like a password in a host's files.
+func (m *masks) secret(text string) string { return report.Redact(m.secrets.Replace(text)) }
+
+// text masks a text.
+func (m *masks) text(s string) string {
+	if s = m.secret(s); s == "" {
+		return s
+	}
+	if m.names != nil {
+		s = m.names.ReplaceAllStringFunc(s, func(n string) string { return m.mask("name", m.spelt(n)) })
+	}
+	if m.has(Serials) {
+		s = uuidRE.ReplaceAllStringFunc(s, func(v string) string { return m.mask("uuid", strings.ToLower(v)) })
+		s = idRE.ReplaceAllStringFunc(s, func(v string) string { return m.mask("id", v) })
+	}
+	if m.has(Addresses) {
+		s = macRE.ReplaceAllStringFunc(s, func(v string) string { return m.mask("mac", strings.ToLower(v)) })
+		s = replaceAll(v6RE, s, func(v string) string {
+			if a, err := netip.ParseAddr(v); err == nil && a.Is6() && !a.IsLoopback() && !a.IsUnspecified() && !strings.HasPrefix(v, "2001:db8::") {
+				return m.mask("v6", a.String())
+			}
+			return v
+		})
+		s = replaceAll(v4RE, s, func(v string) string {
+			if a, err := netip.ParseAddr(v); err == nil && v != "127.0.0.1" && !a.IsUnspecified() {
+				return m.mask("v4", v)
+			}
+			return v
+		})
+	}
+	return s
+}
+
+// spelt is a known name as the inventory spells it.
+func (m *masks) spelt(name string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, known := m.of[name]; known {
+		return name
+	}
+	for n := range m.of {
+		if strings.EqualFold(n, name) {
+			return n
+		}
+	}
+	return name
+}
+
+// replaceAll replaces what stands for itself: no part of a longer number, as
+// in the version 1.2.3.4.5.
+func replaceAll(re *regexp.Regexp, s string, by func(string) string) string {
+	var b strings.Builder
+	at := 0
+	for _, hit := range re.FindAllStringIndex(s, -1) {
+		b.WriteString(s[at:hit[0]])
+		v := s[hit[0]:hit[1]]
+		before, after := byte(' '), byte(' ')
+		if hit[0] > 0 {
+			before = s[hit[0]-1]
+		}
+		if hit[1] < len(s) {
+			after = s[hit[1]]
+		}
+		if isWord(before) || isWord(after) || before == '.' || after == '~' || after == '+' || after == '.' && hit[1]+1 < len(s) && isWord(s[hit[1]+1]) {
+			b.WriteString(v)
+		} else {
+			b.WriteString(by(v))
+		}
+		at = hit[1]
+	}
+	return b.String() + s[at:]
+}
+
+func isWord(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+// section masks all that a host said in a section.
+func (m *masks) section(s section) section {
+	s.Failure = m.text(s.Failure)
+	for _, list := range [][]string{s.Out, s.Err, s.Reached} {
+		for i := range list {
+			list[i] = m.text(list[i])
+		}
+	}
+	return s
+}

@@ -1,0 +1,288 @@
+package recording
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/runai-prep/runai-prep/internal/fleet"
+	"github.com/runai-prep/runai-prep/internal/secret"
+	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
+)
+
+// said is a connection to a host that says what it is to say.
+type said struct {
+	fleet.Conn
+	sections []remote.Section
+}
+
+func (s said) Address() string { return "10.1.2.3:22" }
+func (s said) Look(context.Context, string, []remote.Probe) ([]remote.Section, error) {
+	return s.sections, nil
+}
+
+func hostOf(name string) inventory.Host {
+	return inventory.Host{Name: name, Address: "10.1.2.3", Settings: &inventory.Settings{
+		SSH:    inventory.SSH{User: "ops", Password: secret.New("k4n4rie v0gel&")},
+		Mounts: []inventory.Mount{{Server: "nas.corp.example", Path: "/mnt/data"}},
+	}}
+}
+
+var probes = []remote.Probe{{Name: "nfs", Script: "look"}, {Name: "proxy", Script: "look"}}
+
+// record writes a recording of one host and returns its folder.
+func record(t *testing.T, sections []remote.Section, mask ...string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "rec")
+	h := hostOf("gpu-01")
+	r, err := Create(dir, About{Inventory: "/home/alice/inventory.hcl"}, []inventory.Host{h}, mask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := r.Over(func(context.Context, inventory.Host) (fleet.Conn, error) { return said{sections: sections}, nil })(t.Context(), h)
+	if _, err := c.Look(t.Context(), "", probes); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Close([]*fleet.Visit{{Host: h}}); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func replay(t *testing.T, dir string) ([]remote.Section, error) {
+	t.Helper()
+	r, err := Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	h := hostOf("gpu-01")
+	r.Against([]inventory.Host{h})
+	c, err := r.Connect(t.Context(), h)
+	if err != nil {
+		return nil, err
+	}
+	return c.Look(t.Context(), "", probes)
+}
+
+func text(t *testing.T, dir string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "hosts", "gpu-01.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// What was printed comes back to the byte, whatever it was, and a file of it can
+// be looked at in a terminal.
+func TestWhatWasSaidComesBack(t *testing.T) {
+	sections := []remote.Section{
+		{Name: "nfs", Out: "@file /etc/fstab\n|\n|a\tb\n\n", Err: "sh: 1: x\u202e\u009b: not found\n", Clock: time.Date(2026, 3, 1, 6, 0, 0, 12345, time.UTC)},
+		{Name: "proxy", Failure: "no answer within 10s", Exit: -1},
+	}
+	dir := record(t, sections)
+	got, err := replay(t, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(sections, got); diff != "" {
+		t.Error(diff)
+	}
+	if s := text(t, dir); strings.ContainsAny(s, "\u202e\u009b\t") {
+		t.Errorf("it holds what a terminal obeys: %q", s)
+	}
+	for path, mode := range map[string]os.FileMode{"": 0o700, "hosts": 0o700, "record.json": 0o600, "hosts/gpu-01.json": 0o600} {
+		if info, err := os.Stat(filepath.Join(dir, path)); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%q: %v, %v", path, info.Mode(), err)
+		}
+	}
+	left, _ := os.ReadDir(filepath.Dir(dir))
+	if len(left) != 1 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// Secrets are never written, in no form; what else is masked is masked alike,
+// and the table takes the masks off.
+func TestMasks(t *testing.T) {
+	out := strings.Join([]string{
+		"|Acquire::http::Proxy \"http://ops:k4n4rie%20v0gel%26@10.1.2.3:3128\";",
+		"|k4n4rie v0gel& and azRuNHJpZSB2MGdlbCY= and http://bob:hunter2@old:3128",
+		"|NAS.corp.example:/export 10.1.2.3 10.1.2.30 10.1.2.3:22 fe80::1 aa:bb:cc:dd:ee:ff gpu-01.corp",
+		"|nfs-common 1:2.6.2-4 1.2.3.4+5 1.2.3.4.5 12:34:56 127.0.0.1 ::1",
+		"|6ba7b810-9dad-11d1-80b4-00c04fd430c8 0123456789abcdef0123456789abcdef",
+	}, "\n")
+	dir := record(t, []remote.Section{{Name: "nfs", Out: out}}, Addresses, Names, Serials)
+	masked, err := os.ReadFile(filepath.Join(dir, "hosts", "host-0001.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{"k4n4rie", "azRu", "hunter2", "nas.corp", "NAS", "10.1.2.3", "fe80", "aa:bb", "gpu-01", "6ba7b810", "0123456789abcdef"} {
+		if strings.Contains(string(masked), bad) {
+			t.Errorf("%s is in the recording:\n%s", bad, masked)
+		}
+	}
+	for _, kept := range []string{"2.6.2-4", "1.2.3.4+5", "1.2.3.4.5", "12:34:56", "127.0.0.1", "::1", `"198.18.0.1:22"`} {
+		if !strings.Contains(string(masked), kept) {
+			t.Errorf("%s is not in the recording:\n%s", kept, masked)
+		}
+	}
+	got, err := replay(t, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, back := range []string{"10.1.2.3 10.1.2.30 10.1.2.3:22 fe80::1 aa:bb:cc:dd:ee:ff gpu-01.corp", "6ba7b810-9dad-11d1-80b4-00c04fd430c8 0123456789abcdef0123456789abcdef"} {
+		if !strings.Contains(got[0].Out, back) {
+			t.Errorf("%s does not come back:\n%s", back, got[0].Out)
+		}
+	}
+	if strings.Contains(got[0].Out, "k4n4rie") {
+		t.Error("a secret comes back")
+	}
+}
+
+// What no recorder has written is refused, and said to be.
+func TestHostileRecordings(t *testing.T) {
+	sections := []remote.Section{{Name: "nfs", Out: "@end\n"}, {Name: "proxy", Out: "@end\n"}}
+	rewrite := func(file, old, new string) func(*testing.T, string) {
+		return func(t *testing.T, dir string) {
+			path := filepath.Join(dir, file)
+			b, err := os.ReadFile(path)
+			if err != nil || !strings.Contains(string(b), old) {
+				t.Fatalf("%v: %s", err, b)
+			}
+			if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(b), old, new)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// resum makes the sum right again: whoever changes one file can change both.
+	resum := func(change func(*testing.T, string)) func(*testing.T, string) {
+		return func(t *testing.T, dir string) {
+			before := sum([]byte(text(t, dir)))
+			change(t, dir)
+			rewrite("record.json", before, sum([]byte(text(t, dir))))(t, dir)
+		}
+	}
+	link := func(t *testing.T, dir string) {
+		path := filepath.Join(dir, "hosts", "gpu-01.json")
+		outside := filepath.Join(t.TempDir(), "x")
+		if err := os.Rename(path, outside); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(outside, path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const file = "hosts/gpu-01.json"
+	for name, c := range map[string]struct {
+		change func(*testing.T, string)
+		want   string
+	}{
+		"a section changed":     {rewrite(file, "@end", "@ned"), "its sum is not the one"},
+		"another host's":        {resum(rewrite(file, `"name": "gpu-01"`, `"name": "gpu-02"`)), `it is of a host "gpu-02"`},
+		"a section twice":       {resum(rewrite(file, `"name": "proxy"`, `"name": "nfs"`)), `"nfs" is there twice`},
+		"an impossible exit":    {resum(rewrite(file, `"exit": 0`, `"exit": 70000`)), "exit status 70000"},
+		"a number for a text":   {resum(rewrite(file, `"name": "proxy"`, `"name": 7`)), "cannot unmarshal number"},
+		"another schema":        {resum(rewrite(file, Schema, "runai-prep.recording/9")), "this program reads"},
+		"more after it":         {resum(rewrite(file, "\n}\n", "\n}\n{}")), "there is more after the document"},
+		"truncated":             {resum(func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, file)) }), "it ends in the middle"},
+		"the table truncated":   {func(t *testing.T, dir string) { truncate(t, filepath.Join(dir, "record.json")) }, "it ends in the middle"},
+		"a huge section":        {resum(rewrite(file, "@end", strings.Repeat("x", maxSection+1))), "larger than any that is recorded"},
+		"a link that leads out": {link, "escapes from parent"},
+		"a path for a name":     {rewrite("record.json", `"name": "gpu-01"`, `"name": "../gpu-01"`), `"../gpu-01" is no name of a host`},
+		"terminal codes":        {rewrite("record.json", Schema, `\u001b[2J`), `its schema is "\\x1b[2J"`},
+		"a host twice":          {rewrite("record.json", `"hosts": [`, `"hosts": [ {"name": "gpu-01"},`), `"gpu-01" is there twice`},
+		"no such file": {func(t *testing.T, dir string) {
+			if err := os.Remove(filepath.Join(dir, file)); err != nil {
+				t.Fatal(err)
+			}
+		}, "no such file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := record(t, sections)
+			c.change(t, dir)
+			_, err := replay(t, dir)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func truncate(t *testing.T, path string) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err == nil {
+		err = os.Truncate(path, info.Size()/2)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A recording that was not completed leaves what was there.
+func TestHalfARecordingIsNone(t *testing.T) {
+	dir := record(t, []remote.Section{{Name: "nfs", Out: "@end\n"}})
+	before := text(t, dir)
+	r, err := Create(dir, About{}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Abort()
+	if text(t, dir) != before {
+		t.Error("it was touched")
+	}
+	left, _ := os.ReadDir(filepath.Dir(dir))
+	if len(left) != 1 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func FuzzHostFile(f *testing.F) {
+	f.Add([]byte(`{"schema":"` + Schema + `","name":"gpu-01","address":"10.0.0.1:22","sections":[{"name":"nfs","out":["@end",""],"exit":0}]}`))
+	f.Add([]byte(`{"schema":"` + Schema + `","name":"gpu-01","error":"connect: no answer","hint":"x"}`))
+	f.Add([]byte(`{"sections":[{},{"Section":{"name":"x"}}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := &Recording{masks: newMasks(nil, nil), other: map[string][]string{}}
+		var h host
+		if r.parse("x", "gpu-01", b, &h) != nil {
+			return
+		}
+		c := &replayed{r, "gpu-01", h}
+		sections, err := c.Look(t.Context(), "", probes)
+		if err == nil && len(sections) != len(probes) {
+			t.Errorf("%d sections for %d probes", len(sections), len(probes))
+		}
+		for _, s := range sections {
+			if s.Failure == "" && len(s.Out) > maxSection {
+				t.Error("a section beyond all bounds")
+			}
+		}
+	})
+}
+
+func FuzzAbout(f *testing.F) {
+	f.Add([]byte(`{"schema":"` + Schema + `","hosts":[{"name":"gpu-01","sha256":""}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, aboutFile), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Open(dir)
+		if err != nil {
+			return
+		}
+		for name := range r.sums {
+			if strings.ContainsAny(name, "/\\\x00") || strings.Contains(name, "..") && filepath.Clean(name) != name {
+				t.Errorf("a name that leads elsewhere: %q", name)
+			}
+		}
+	})
+}

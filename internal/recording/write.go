@@ -1,0 +1,210 @@
+package recording
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/runai-prep/runai-prep/internal/fleet"
+	"github.com/runai-prep/runai-prep/internal/report"
+	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
+)
+
+// A Recorder writes down what hosts print. The folder is there once Close has
+// ended well, and whole; before that, and if it has not, what was there stays.
+type Recorder struct {
+	dir, work string
+	about     About
+	masks     *masks
+	mu        sync.Mutex
+	looked    map[string]string // by host: the sum of its file
+}
+
+// Create begins a recording at dir: a folder that is not there, is empty, or is
+// a recording, which it replaces. hosts are all of the inventory: their secrets
+// are masked, and what else mask says.
+func Create(dir string, about About, hosts []inventory.Host, mask []string) (*Recorder, error) {
+	dir = filepath.Clean(dir)
+	if err := replaceable(dir); err != nil {
+		return nil, err
+	}
+	parent, base := filepath.Split(dir)
+	work, err := os.MkdirTemp(filepath.Clean(parent+"."), "."+base+".new-")
+	if err != nil {
+		return nil, fmt.Errorf("make the recording: %w", err)
+	}
+	if err := os.Mkdir(filepath.Join(work, hostsDir), 0o700); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(work))
+	}
+	about.Schema, about.Masked = Schema, append([]string{"secrets"}, mask...)
+	r := &Recorder{dir: dir, work: work, about: about, masks: newMasks(mask, hosts), looked: map[string]string{}}
+	r.about.Inventory = r.masks.text(filepath.Base(about.Inventory))
+	return r, nil
+}
+
+// replaceable refuses a folder that holds anything but a recording.
+func replaceable(dir string) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && len(entries) == 0:
+		return nil
+	case err != nil:
+		return fmt.Errorf("make the recording: %w", err)
+	}
+	if _, err := Open(dir); err != nil {
+		return fmt.Errorf("%s is there and is no recording, so it is not replaced: %w", dir, err)
+	}
+	for _, e := range entries {
+		if n := e.Name(); n != aboutFile && n != hostsDir {
+			return fmt.Errorf("%s holds %s beside a recording, so it is not replaced (hint: name a folder of its own)", dir, n)
+		}
+	}
+	return nil
+}
+
+// Over returns a Connect that keeps what the hosts of another one print.
+func (r *Recorder) Over(connect func(context.Context, inventory.Host) (fleet.Conn, error)) func(context.Context, inventory.Host) (fleet.Conn, error) {
+	return func(ctx context.Context, h inventory.Host) (fleet.Conn, error) {
+		c, err := connect(ctx, h)
+		if err != nil {
+			return nil, err
+		}
+		return &recorded{c, r, h.Name}, nil
+	}
+}
+
+// recorded is a connection of which a Recorder keeps the looks.
+type recorded struct {
+	fleet.Conn
+	recorder *Recorder
+	name     string
+}
+
+func (c *recorded) Look(ctx context.Context, prelude string, probes []remote.Probe) ([]remote.Section, error) {
+	sections, err := c.Conn.Look(ctx, prelude, probes)
+	if err != nil {
+		return nil, err
+	}
+	h := host{Name: c.name, Address: c.Address()}
+	for _, s := range sections {
+		sum := ""
+		if i := slices.IndexFunc(probes, func(p remote.Probe) bool { return p.Name == s.Name }); i >= 0 {
+			sum = asked(probes[i], c.recorder.masks)
+		}
+		h.Sections = append(h.Sections, sectionOf(s, sum))
+	}
+	if err := c.recorder.write(h); err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	return sections, nil
+}
+
+// write writes a host's file.
+func (r *Recorder) write(h host) error {
+	name := h.Name
+	if r.masks.has(Names) {
+		h.Name = r.masks.mask("host", name)
+	}
+	file, err := fileOf(h.Name)
+	if err != nil {
+		return err
+	}
+	h.Schema, h.Address, h.Error, h.Hint = Schema, r.masks.text(h.Address), r.masks.text(h.Error), r.masks.text(h.Hint)
+	for i, s := range h.Sections {
+		h.Sections[i] = r.masks.section(s)
+	}
+	text, err := encode(h)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(r.work, filepath.FromSlash(file)), text, 0o600); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.looked[name] = sum(text)
+	return nil
+}
+
+// Close completes the recording with the hosts that could not be looked at, and
+// puts it in its place. Where the table that undoes the masks was written, it
+// says so: it stays with whoever recorded.
+func (r *Recorder) Close(visits []*fleet.Visit) (table string, err error) {
+	defer r.Abort()
+	for _, v := range visits {
+		name := v.Host.Name
+		if v.Err != nil {
+			h := host{Name: name, Address: v.Address, Error: v.Err.Error()}
+			if at := (*remote.Error)(nil); errors.As(v.Err, &at) {
+				h.Hint = at.Hint
+			}
+			if err := r.write(h); err != nil {
+				return "", fmt.Errorf("record %s: %w", name, err)
+			}
+		}
+		shown := name
+		if r.masks.has(Names) {
+			shown = r.masks.mask("host", name)
+		}
+		r.about.Hosts = append(r.about.Hosts, entry{shown, r.looked[name]})
+	}
+	text, err := encode(r.about)
+	if err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(r.work, aboutFile), text, 0o600); err != nil {
+		return "", fmt.Errorf("complete the recording: %w", err)
+	}
+	if len(r.masks.what) > 0 {
+		table = tableOf(r.dir)
+		text, err := encode(r.masks.of)
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(table, text, 0o600); err != nil {
+			return "", fmt.Errorf("write the table of masks: %w", err)
+		}
+	} else if err := os.Remove(tableOf(r.dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("remove the table of masks of the former recording: %w", err)
+	}
+	if err := replace(r.work, r.dir); err != nil {
+		return "", fmt.Errorf("put the recording in its place: %w", err)
+	}
+	return table, nil
+}
+
+// replace puts the folder work in the place of dir.
+func replace(work, dir string) error {
+	old := work + ".old"
+	switch err := os.Rename(dir, old); {
+	case err == nil:
+		if err := os.Rename(work, dir); err != nil {
+			return errors.Join(err, os.Rename(old, dir))
+		}
+		return os.RemoveAll(old)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return os.Rename(work, dir)
+}
+
+// Abort removes what was not completed.
+func (r *Recorder) Abort() { _ = os.RemoveAll(r.work) } // after Close there is nothing
+
+// tableOf is where the table of the masks of a recording is: beside it, so that
+// who sends the folder does not send the table.
+func tableOf(dir string) string { return strings.TrimSuffix(filepath.Clean(dir), "/") + ".masks.json" }
+
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	err := report.Encode(&b, v)
+	return b.Bytes(), err
+}
