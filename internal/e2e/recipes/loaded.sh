@@ -18,7 +18,7 @@ load() { # name as the kernel spells it
   ! loaded "$1" || return 0
   case $1 in nvidia) ;; nvidia_*) load nvidia || return 1 ;; *) return 0 ;; esac
   file=
-  for f in "/usr/lib/modules/$kernel"/updates/dkms/nvidia*.ko*; do
+  for f in "/usr/lib/modules/$kernel"/updates/dkms/nvidia*.ko* "/usr/lib/modules/$kernel"/updates/nvidia*.ko* "/usr/lib/modules/$kernel"/extra/nvidia*.ko*; do
     name=${f##*/}; name=${name%%.ko*}
     case $1 in nvidia) case $name in *-uvm | *-modeset | *-drm | *-peermem) continue ;; esac ;; nvidia_*) case $name in *-"${1#nvidia_}") ;; *) continue ;; esac ;; esac
     [ -e "$f" ] && file=$f
@@ -82,7 +82,7 @@ e2e-loaded-boot)
     [ -L /sbin/$p ] && { rm /sbin/$p; ln -s $self /sbin/$p; } || true
   done
   # What modules-load.d asks for is there after a boot, if it can be.
-  if ls "/usr/lib/modules/$kernel"/updates/dkms/nvidia*.ko* >/dev/null 2>&1; then load nvidia || true; load nvidia_uvm || true; fi
+  if ls -R "/usr/lib/modules/$kernel"/updates "/usr/lib/modules/$kernel"/extra 2>/dev/null | grep -q '^nvidia.*\.ko'; then load nvidia || true; load nvidia_uvm || true; fi
   for n in nvidiactl nvidia0; do rm -f /dev/$n; : > /dev/$n; done
   ;;
 modprobe-*)
