@@ -78,7 +78,7 @@ func TestWholeLanguage(t *testing.T) {
 	if diff := cmp.Diff(&inventory.Driver{
 		Constraint: ">= 535.104, < 536, >= 384.81, >= 410.104", Source: "runfile", Flavor: "auto", Repository: "http://mirror.corp/cuda/ubuntu2204",
 		RepositoryKey: "0123456789ABCDEF0123456789ABCDEF01234567",
-		Runfile: filepath.Join(inv.Path, "NVIDIA-Linux-x86_64-535.104.05.run"), SHA256: strings.Repeat("0", 64), Reboot: "when-needed", Hold: true,
+		Runfile:       filepath.Join(inv.Path, "NVIDIA-Linux-x86_64-535.104.05.run"), SHA256: strings.Repeat("0", 64), Reboot: "when-needed", Hold: true,
 		FractionalGPU: true, MinCUDA: ">= 9.0", Busy: "wait", BusyWait: 30 * time.Minute, RequireGPU: true, NonFree: true, Why: "inventory.hcl:64",
 	}, gpu.Driver); diff != "" {
 		t.Errorf("driver (-want +got):\n%s", diff)
