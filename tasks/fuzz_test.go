@@ -60,6 +60,8 @@ func FuzzSquid(f *testing.F)     { fuzzTask(f, Squid) }
 func FuzzNFS(f *testing.F)       { fuzzTask(f, NFS) }
 func FuzzDriver(f *testing.F)    { fuzzTask(f, Driver) }
 
+func FuzzKubernetes(f *testing.F) { fuzzTask(f, Kubernetes) }
+
 func FuzzMountInfo(f *testing.F) {
 	f.Add("36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue")
 	f.Add(`40 35 0:45 / /mnt/with\040blank rw shared:1 - nfs4 [fd00::1]:/e rw,vers=4.2,addr=fd00::1`)

@@ -50,7 +50,7 @@ type kubernetesFacts struct {
 	Resolves string `json:"resolves"`
 
 	Programs []nodeProgram `json:"programs"` // whose versions matter
-	Running  []string  `json:"running"`  // units that matter, of which there are processes
+	Running  []string      `json:"running"`  // units that matter, of which there are processes
 
 	Swaps     []swapFacts    `json:"swaps"`
 	SwapUnits []string       `json:"swap_units"` // what brings swap back at boot, beside fstab

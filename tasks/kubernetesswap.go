@@ -85,9 +85,7 @@ func (p *kubernetesPlan) swap() change {
 func (p *kubernetesPlan) keepSwap() {
 	p.keep(fstabPath)
 	p.keep(zramPath)
-	for _, e := range p.f.ledger.of("disabled") {
-		p.kept = append(p.kept, e)
-	}
+	p.kept = append(p.kept, p.f.ledger.of("disabled")...)
 }
 
 // swapStays says why swap cannot be switched off from here.

@@ -95,7 +95,7 @@ func (t Task) Look(h inventory.Host) remote.Probe {
 type Facts any
 
 // All is the order of work, and the table of contents.
-var All = []Task{Resources, Proxy, Squid, Registry, Egress, Driver, NFS}
+var All = []Task{Resources, Proxy, Squid, Registry, Egress, Driver, NFS, Kubernetes}
 
 // A State is how a finding stands.
 type State string

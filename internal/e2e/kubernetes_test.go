@@ -61,7 +61,7 @@ host "gpu-02" { address = "TWO" }
 
 	// Both from one image.
 	two.SSH(t, "echo "+strings.TrimSpace(one.SSH(t, "cat /etc/machine-id"))+" > /etc/machine-id")
-	contains(t, "cloned", c.run(3, "check", "inventory.hcl"), "machine-id", "gpu-01", "gpu-02")
+	contains(t, "cloned", c.run(3, "check", "inventory.hcl"), "machine-id", "2 hosts have")
 
 	// What we put there goes, and the rest is as it was, byte for byte.
 	c.write("inventory.hcl", inventory("kubernetes { enabled = false }\n"))
