@@ -346,9 +346,9 @@ func TestManySilent(t *testing.T) {
 			for range 20 {
 				endpoints = append(endpoints, Endpoint{Host: "registry.test", Port: silent(t)})
 			}
-			begun := time.Now()
+			begun := time.Now() // bounds against twenty waits in a row, not a measure
 			found := reachedBy(t, conn, endpoints...)
-			if took := time.Since(begun); took > 10*time.Second {
+			if took := time.Since(begun); took > 30*time.Second {
 				t.Errorf("took %v", took)
 			} else {
 				t.Log(took)
@@ -386,7 +386,7 @@ func TestNameServerSaysNothing(t *testing.T) {
 	endpoints = append(endpoints, Endpoint{Host: "registry.test", Port: port, Roots: []string{ours.pem}}, Endpoint{Host: "127.0.0.1", Port: port, Plain: true})
 	begun := time.Now()
 	found := reachedBy(t, conn, endpoints...)
-	if took := time.Since(begun); took > 10*time.Second {
+	if took := time.Since(begun); took > 30*time.Second {
 		t.Errorf("took %v", took)
 	}
 	for i, r := range found {
@@ -398,7 +398,7 @@ func TestNameServerSaysNothing(t *testing.T) {
 	if _, err := conn.shell(context.Background(), "go on", "echo here", 30*time.Second); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(begun); took > 25*time.Second {
+	if took := time.Since(begun); took > 60*time.Second {
 		t.Errorf("it was of use again after %v", took)
 	}
 }

@@ -57,6 +57,8 @@ func (s *nfsSite) wish(mounts ...string) {
   known_hosts     = "known_hosts"
   connect_timeout = "60s"
 }
+egress { enabled = false } # nothing outside is there
+kubernetes { enabled = false }
 host "gpu-01" { address = "` + s.gpu.IP + "\" }\n"
 	for _, m := range mounts {
 		f := append(strings.SplitN(m, " ", 4), "")
