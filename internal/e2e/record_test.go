@@ -64,7 +64,7 @@ host "gpu-02" { address = %q }
 	live := plan("--record", rec)
 	ids := func(r report.Result) (hosts []string) {
 		for _, f := range r.Fleet {
-			if f.Task == "kubernetes" && f.Subject == "machine-id" && f.State == "unmet" {
+			if f.Task == "kubernetes" && strings.HasPrefix(f.Subject, "machine-id ") && f.State == "unmet" {
 				hosts = append(hosts, f.Hosts...)
 			}
 		}
@@ -75,11 +75,11 @@ host "gpu-02" { address = %q }
 			t.Errorf("one machine-id of two hosts is not found out: %v, %+v", got, live.Fleet)
 		}
 		for _, h := range live.Hosts {
-			if h.Ready || !strings.Contains(strings.Join(h.Reasons, "\n"), "machine-id is unmet") {
+			if h.Ready || !strings.Contains(strings.Join(h.Reasons, "\n"), "kubernetes/machine-id ") {
 				t.Errorf("%s is ready, or for other reasons not: %v", h.Name, h.Reasons)
 			}
 		}
-		contains(t, "the gate", c.run(live.ExitCode, "check", inv, "--gate", "gpu-02"), "NOT READY gpu-02: ", "machine-id is unmet")
+		contains(t, "the gate", c.run(live.ExitCode, "check", inv, "--gate", "gpu-02"), "NOT READY gpu-02: ", "kubernetes/machine-id ")
 	}
 
 	masked := filepath.Join(l.Dir, "masked")
