@@ -127,6 +127,15 @@ kept() {
 	done
 }
 finish() { kept; exit 0; }
+# consulted shows what went wrong in a build, of which DKMS names the log alone.
+consulted() {
+	case $out in *"Consult /"*/make.log*) ;; *) return 0 ;; esac
+	log=${out##*"Consult /"}
+	log=/${log%%/make.log*}/make.log
+	[ -r "$log" ] || return 0
+	printf '%s:\n' "$log"
+	grep -i -E 'error|fatal|not found' "$log" | tail -n 15
+}
 holds=
 if [ -n "$held" ]; then quietly apt-mark showhold; holds=$out; fi
 fresh=
@@ -149,7 +158,9 @@ if [ -z "$fresh" ]; then
 	esac
 fi
 [ -n "$shown" ] || printf '%s\n' "$out"
-e=$s
-kept
+e=$s built=$out
+kept >/dev/null # the failure has the last word
+out=$built
+consulted
 exit $e
 `

@@ -31,7 +31,7 @@ var debs = []deb{
 	{"rp-nvidia-b", "1.0", "Conflicts: rp-nvidia-a\n", ""},
 	{"rp-app", "1.0", "Depends: rp-nvidia-a\n", ""},
 	{"rp-slow", "1.0", "", "#!/bin/sh\ntouch /run/state/slow\nuntil [ -e /run/state/go ]; do sleep 0.05; done\necho rp-slow is set up\n"},
-	{"rp-faulty", "1.0", "", "#!/bin/sh\necho bad return status for module build >&2\nexit 10\n"},
+	{"rp-faulty", "1.0", "", "#!/bin/sh\nmkdir -p /run/state/build\necho \"x.c:1: error: no such function\" >/run/state/build/make.log\necho bad return status for module build >&2\necho Consult /run/state/build/make.log for more information. >&2\nexit 10\n"},
 	{"rp-absent", "1.0", "", ""},
 	{"rp-damaged", "1.0", "", ""},
 }
@@ -186,5 +186,6 @@ func TestRealApt(t *testing.T) {
 	is("rp-x", "hi 1.0")
 
 	refused("bad return status for module build", Packages{Names: []string{"rp-faulty"}})
+	refused("x.c:1: error: no such function", Packages{Names: []string{"rp-faulty"}}) // in the log that is named
 	noProcess(t, s, "apt-get")
 }
