@@ -42,19 +42,19 @@ func (f *nfsFacts) containers(at string) []string {
 }
 
 // keeps reports whether m of another namespace is one of the filesystems that
-// are mounted at or below a path here, and stays when it goes here. It goes
-// along if it is at the same place in a mount that follows ours.
+// are mounted at or below a path here, and stays when it goes here. It does not
+// if it follows a mount of ours at the same place: it goes with that one or, where
+// the same filesystem is mounted twice, is the other, which stays here too.
 func (f *nfsFacts) keeps(pid string, m mountInfo, at string) bool {
 	kept := false
 	for _, ours := range f.Mounts {
-		if !ours.nfs() || ours.device != m.device || ours.Path != at && !strings.HasPrefix(ours.Path, at+"/") {
+		if !ours.nfs() || ours.device != m.device {
 			continue
 		}
-		follows := m.Path == ours.Path && follows(parent(f.elsewhere[pid], m), parent(f.Mounts, ours))
-		if follows {
+		if m.Path == ours.Path && follows(parent(f.elsewhere[pid], m), parent(f.Mounts, ours)) {
 			return false
 		}
-		kept = true
+		kept = kept || ours.Path == at || strings.HasPrefix(ours.Path, at+"/")
 	}
 	return kept
 }
