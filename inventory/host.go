@@ -180,7 +180,6 @@ type Kubernetes struct {
 	Swap                 string        // off, allowed
 	CgroupDriver         string        // systemd, cgroupfs; empty: the one that kubelet is set to
 	TimeSkew             time.Duration // from the controller's clock, at most
-	Kubeconfig           string        // of the cluster that the host is in, or will be; empty: nobody is asked
 	// Why is where Kubernetes is asked for: its block, else the profile's
 	// requirement; empty: nobody asks for it, and nothing is looked at.
 	Why string

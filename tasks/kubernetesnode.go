@@ -155,8 +155,8 @@ func (p *kubernetesPlan) time() change {
 		c.Have += ", kept by nothing that is known here"
 		c.warn("no NTP service runs: the clock will drift (chrony, systemd-timesyncd)")
 	case clock.Synced == "no":
-		c.Have += ", kept by " + clock.Service
-		c.warn("%s runs, and is not synchronized", clock.Service)
+		c.Have += "; " + clock.Service + " runs, and is not synchronized"
+		c.warn("%s is not synchronized: the clock will drift", clock.Service)
 	default:
 		c.Have += ", kept by " + clock.Service
 	}

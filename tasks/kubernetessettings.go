@@ -159,7 +159,7 @@ func (p *kubernetesPlan) sysctls() change {
 		}
 	}
 	if c.Have = strings.Join(have, "; "); have == nil {
-		c.Have = "so"
+		c.Have = "all 1"
 	}
 	if wrong {
 		if !p.own(&c, sysctlPath, content) || !p.silence(&c, against) {
