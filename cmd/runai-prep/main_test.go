@@ -155,7 +155,8 @@ func exitsWith(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // listenMute opens a port that accepts connections and never says a word, as
-// hosts do that are out of memory; its number is in $MUTE.
+// hosts do that are out of memory; its number is in $MUTE. Each time somebody
+// connects the file met is written.
 func listenMute(ts *testscript.TestScript, neg bool, args []string) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
@@ -163,6 +164,17 @@ func listenMute(ts *testscript.TestScript, neg bool, args []string) {
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	ts.Check(err)
 	ts.Setenv("MUTE", port)
+	met := ts.MkAbs("met")
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			defer func() { _ = conn.Close() }() // with the listener, not before
+			_ = os.WriteFile(met, nil, 0o600)   // a script that waits for it in vain fails
+		}
+	}()
 }
 
 // dial connects to a practice host, as another runai-prep does.
