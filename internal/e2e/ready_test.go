@@ -156,6 +156,7 @@ nfs_mount "/mnt/data" {
 }
 host "gpu-01" { address = "`+host.IP+`" }
 egress { enabled = false } # nothing outside is there
+kubernetes { enabled = false }
 `)
 	before := host.SSH(t, tree)
 	contains(t, "plan", c.run(3, "plan", "inventory.hcl"), "kernel", "/mnt/data")
@@ -181,6 +182,7 @@ host "gpu-01" { address = "`+hosts[0].IP+`" }
 host "gpu-02" { address = "`+hosts[1].IP+`" }
 resources { min_cpus = 1 }
 egress { enabled = false } # nothing outside is there
+kubernetes { enabled = false }
 `)
 	hosts[1].Partition(t)
 	r := c.result(4, "check", "inventory.hcl")
