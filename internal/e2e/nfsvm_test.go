@@ -225,7 +225,7 @@ until [ "$(readlink /proc/$(systemctl show -P MainPID worker)/cwd) $(readlink /p
 		s.mounted("/mnt/v3", "vers=4.1,")
 		s.mounted("/mnt/v40", nfsAgain+":/srv/data", "vers=4.0,")
 		s.mounted("/mnt/v41", nas+":/srv/moved", "vers=4.1,")
-		s.mounted("/mnt/v42", "noatime", "timeo=300,")
+		s.mounted("/mnt/v42", "noatime")
 		s.mounted("/mnt/any", "rw,", ",hard,")
 		contains(t, "what it moved to", s.gpu.SSH(t, "cat /mnt/v41/README; systemctl is-active reader worker"), "where the data moved", "active\nactive\n")
 		s.gpu.SSH(t, "systemctl stop reader worker")
