@@ -10,6 +10,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/runai-prep/runai-prep/internal/wildcard"
 )
 
 // ignoreAttributes stand at every level, beside its blocks.
@@ -26,26 +28,7 @@ func KnownTask(name string) bool { return slices.Contains(taskNames, name) }
 // any text, slashes included, and ? one character; letters are as they are.
 func (i Ignored) Covers(task, subject string) bool {
 	t, pattern, _ := strings.Cut(i.Finding, "/")
-	return t == task && wildcard(pattern, subject)
-}
-
-// wildcard matches text with * and ?, in time len(pattern) × len(text).
-func wildcard(pattern, text string) bool {
-	p, t, star, mark := 0, 0, -1, 0
-	for t < len(text) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, mark, p = p, t, p+1
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[t]):
-			p, t = p+1, t+1
-		case star >= 0:
-			mark++
-			p, t = star+1, mark
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
+	return t == task && wildcard.Match(pattern, subject)
 }
 
 // ignorable is TASK/SUBJECT.

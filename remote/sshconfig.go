@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/kevinburke/ssh_config"
+
+	"github.com/runai-prep/runai-prep/internal/wildcard"
 )
 
 // settings are what ~/.ssh/config says of one host: for each keyword the first
@@ -261,7 +263,7 @@ func (l *lookup) matchHost(patterns []string) (byHost, applies bool) {
 func matchPatterns(patterns []string, name string) (fits, excluded bool) {
 	for _, p := range patterns {
 		negated := strings.HasPrefix(p, "!")
-		if !matchWildcard(strings.ToLower(strings.TrimPrefix(p, "!")), strings.ToLower(name)) {
+		if !wildcard.Match(strings.ToLower(strings.TrimPrefix(p, "!")), strings.ToLower(name)) {
 			continue
 		}
 		if negated {
@@ -270,28 +272,6 @@ func matchPatterns(patterns []string, name string) (fits, excluded bool) {
 		fits = true
 	}
 	return fits, false
-}
-
-// matchWildcard knows * and ?, as ssh_config does.
-func matchWildcard(pattern, name string) bool {
-	star, mark := -1, 0
-	p, n := 0, 0
-	for n < len(name) {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, mark = p, n
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
-			p++
-			n++
-		case star >= 0:
-			mark++
-			p, n = star+1, mark
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
 }
 
 // matchCriteria decides a Match line where it can; unclear names the criterion
