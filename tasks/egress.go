@@ -35,17 +35,16 @@ func reachEgress(h inventory.Host) []remote.Endpoint {
 		if e.Listed {
 			continue
 		}
-		to := remote.Endpoint{Host: e.Host, Port: e.Port, Registry: isRegistry(h, e)}
+		own := ownRegistry(h, e)
+		to := remote.Endpoint{Host: e.Host, Port: e.Port, Registry: own != nil || isPublicRegistry(e.Host)}
 		if h.Proxy != nil {
 			to.Roots = h.Proxy.CACertificates
 			to.Proxy = runtimeProxy(h.Proxy, e.Host, e.Port)
 		}
-		for _, r := range h.Registries {
-			if host, port := registryAddress(r.Name); host == e.Host && port == e.Port {
-				to.Insecure = r.Insecure
-				if r.CA != "" {
-					to.Roots = append(slices.Clone(to.Roots), r.CA)
-				}
+		if own != nil {
+			to.Insecure = own.Insecure
+			if own.CA != "" {
+				to.Roots = append(slices.Clone(to.Roots), own.CA)
 			}
 		}
 		all = append(all, to)
@@ -57,12 +56,18 @@ func reachEgress(h inventory.Host) []remote.Endpoint {
 // them, for a box on the way that shows a login page answers too.
 var registries = []string{"gcr.io", "quay.io", "nvcr.io", "registry.k8s.io", "registry-1.docker.io", "ghcr.io", "runai.jfrog.io"}
 
-func isRegistry(h inventory.Host, e inventory.Endpoint) bool {
-	return slices.Contains(registries, e.Host) || strings.HasSuffix(e.Host, ".gcr.io") ||
-		slices.ContainsFunc(h.Registries, func(r inventory.Registry) bool {
-			host, port := registryAddress(r.Name)
-			return host == e.Host && port == e.Port
-		})
+func isPublicRegistry(host string) bool {
+	return slices.Contains(registries, host) || strings.HasSuffix(host, ".gcr.io")
+}
+
+// ownRegistry is the registry block that an endpoint is about; nil: none.
+func ownRegistry(h inventory.Host, e inventory.Endpoint) *inventory.Registry {
+	for i, r := range h.Registries {
+		if host, port := registryAddress(r.Name); host == e.Host && port == e.Port {
+			return &h.Registries[i]
+		}
+	}
+	return nil
 }
 
 // egressFacts are how the way to each endpoint went.

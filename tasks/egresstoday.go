@@ -3,7 +3,6 @@ package tasks
 import (
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/runai-prep/runai-prep/internal/secret"
@@ -19,14 +18,9 @@ import (
 var pullers = []string{"containerd", "docker", "crio"}
 
 // probePullers looks at them where no proxy is wished, for then nobody else does.
-const probePullers = `units=
+const probePullers = probeHasUnit + `units=
 for unit in containerd docker crio; do
-	for dir in /etc /run /usr/local/lib /usr/lib /lib; do
-		if [ -e "$dir/systemd/system/$unit.service" ]; then
-			units="$units $unit.service"
-			break
-		fi
-	done
+	if hasUnit "$unit"; then units="$units $unit.service"; fi
 done
 if [ -n "$units" ] && [ -d /run/systemd/system ]; then
 	ran units systemctl show -p Id,LoadState,ActiveState,Environment,EnvironmentFiles $units
@@ -149,12 +143,10 @@ func (p present) to(host string, port int) (via *remote.HTTPProxy, known bool) {
 	if err != nil || u.Scheme != "http" || u.Hostname() == "" {
 		return nil, false
 	}
-	via = &remote.HTTPProxy{Host: u.Hostname(), Port: 80, Username: u.User.Username()}
+	via = proxyAt(u)
+	via.Username = u.User.Username()
 	if password, ok := u.User.Password(); ok {
 		via.Password = secret.New(password)
-	}
-	if n, err := strconv.Atoi(u.Port()); err == nil && n > 0 && n < 65536 {
-		via.Port = n
 	}
 	return via, true
 }

@@ -24,7 +24,7 @@ const (
 func probeKubernetes(h inventory.Host) string {
 	var b strings.Builder
 	b.WriteString("manager\n" + probeUser(h) + "show " + ledgerPath("kubernetes") + "\n")
-	b.WriteString(probeOnce)
+	b.WriteString(probeOnce + probeRunning)
 	switch {
 	case kubernetesWished(h):
 		b.WriteString(probeIdentity + probeSwap + probeModuleSettings + probeRuntimeConfigs + probeGPUHost + probeNetwork + probeSecurity + probeTimeService + probeVersions)
@@ -39,22 +39,8 @@ func probeKubernetes(h inventory.Host) string {
 	return b.String()
 }
 
-// probeOnce are functions.
-const probeOnce = `tab='	'
-shown=
-# once FILE: show, unless that was done.
-once() {
-	case $nl$shown$nl in *"$nl$1$nl"*) return 0 ;; esac
-	shown=$shown$nl$1
-	show "$1"
-}
-# each FILE...: what is there of a pattern.
-each() {
-	for each_file in "$@"; do
-		if [ -f "$each_file" ]; then once "$each_file"; fi
-	done
-}
-# running UNIT: has it processes? Its group is there as long as it has.
+// probeRunning are functions.
+const probeRunning = `# running UNIT: has it processes? Its group is there as long as it has.
 running() {
 	for running_at in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
 		if [ -d "$running_at/system.slice/$1.service" ]; then

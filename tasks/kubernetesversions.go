@@ -97,12 +97,18 @@ func (c *change) said(has nodeProgram) bool {
 	return false
 }
 
+// ranged is a finding of what has to be in a range; without one any version will do.
+func (p *kubernetesPlan) ranged(subject string, want inventory.Wish[string]) change {
+	c := p.finding(subject, orAny(want.Value))
+	if want.IsSet() {
+		c.Why = want.Why
+	}
+	return c
+}
+
 func (p *kubernetesPlan) kubelet() change {
 	want := p.k.Version
-	if !want.IsSet() {
-		want = inventory.Wish[string]{Why: p.why}
-	}
-	c := change{Finding: Finding{Subject: "kubelet", State: OK, Want: orAny(want.Value), Why: want.Why}}
+	c := p.ranged("kubelet", want)
 	has := p.f.node()
 	if p.f.OpenShift != "" {
 		c.Want = "as OpenShift brings it"
@@ -214,10 +220,7 @@ func (p *kubernetesPlan) beside(has nodeProgram) change {
 
 func (p *kubernetesPlan) openshift() change {
 	want := p.k.OpenShift
-	if !want.IsSet() {
-		want = inventory.Wish[string]{Why: p.why}
-	}
-	c := change{Finding: Finding{Subject: "openshift", State: OK, Want: orAny(want.Value), Why: want.Why}}
+	c := p.ranged("openshift", want)
 	v := p.f.OpenShift
 	if v == "" { // the client may be of another version than the cluster
 		oc := p.f.find("oc")

@@ -192,3 +192,30 @@ func quotedWords(texts []string) string {
 	}
 	return words.String()
 }
+
+// probeOnce are functions of probes that come by the same file more than once.
+const probeOnce = `tab='	'
+shown=
+# once FILE: show, unless that was done.
+once() {
+	case $nl$shown$nl in *"$nl$1$nl"*) return 0 ;; esac
+	shown=$shown$nl$1
+	show "$1"
+}
+# each FILE...: what is there of a pattern.
+each() {
+	for each_file in "$@"; do
+		if [ -f "$each_file" ]; then once "$each_file"; fi
+	done
+}
+`
+
+// probeHasUnit is a function of probes that ask systemd about some units alone.
+const probeHasUnit = `# hasUnit NAME: is there a service of that name, masked or not?
+hasUnit() {
+	for unit_dir in /etc /run /usr/local/lib /usr/lib /lib; do
+		if [ -e "$unit_dir/systemd/system/$1.service" ]; then return 0; fi
+	done
+	return 1
+}
+`

@@ -138,19 +138,14 @@ environ() {
 	if [ $environ_count != $wanted_count ]; then times=true; fi
 	echo "!count $environ_count"
 }
-units=
+` + probeHasUnit + `units=
 for unit in containerd docker crio kubelet; do
 	file=/etc/systemd/system/$unit.service.d/` + dropInName + `
 	if [ -e "$file" ] || [ -L "$file" ]; then
 		show "$file"
 		set -- "$@" "$file"
 	fi
-	for dir in /etc /run /usr/local/lib /usr/lib /lib; do
-		if [ -e "$dir/systemd/system/$unit.service" ]; then
-			units="$units $unit.service"
-			break
-		fi
-	done
+	if hasUnit "$unit"; then units="$units $unit.service"; fi
 done
 if [ -n "$units" ] && [ -d /run/systemd/system ]; then
 	for dir in /etc /run /usr/local/lib /usr/lib; do

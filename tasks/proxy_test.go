@@ -127,7 +127,7 @@ func TestProbeOfUnits(t *testing.T) {
 		for _, folder := range []string{"/etc/systemd/system", "/run/systemd", "/usr/lib/systemd/system"} {
 			script = strings.ReplaceAll(script, folder, root+folder)
 		}
-		return strings.ReplaceAll(script, "for dir in /etc /run", "for dir in "+root+"/etc /run/nothing "+root+"/usr/lib /run/nothing")
+		return strings.ReplaceAll(script, "dir in /etc /run", "dir in "+root+"/etc /run/nothing "+root+"/usr/lib /run/nothing")
 	}}
 	for _, shell := range append(testShells, []string{"mvdan"}) {
 		if _, err := exec.LookPath(shell[0]); err != nil && shell[0] != "mvdan" {

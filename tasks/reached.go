@@ -25,8 +25,16 @@ func runtimeProxy(p *inventory.Proxy, host string, port int) *remote.HTTPProxy {
 	if err != nil {
 		return nil // the inventory refused it
 	}
-	via := &remote.HTTPProxy{Host: u.Hostname(), Port: 80, Username: p.Username, Password: p.Password}
-	if n, err := strconv.Atoi(u.Port()); err == nil {
+	via := proxyAt(u)
+	via.Username, via.Password = p.Username, p.Password
+	return via
+}
+
+// proxyAt is the proxy at a URL, without the login that may stand in it; of one
+// without a port that could be, the port is HTTP's.
+func proxyAt(u *url.URL) *remote.HTTPProxy {
+	via := &remote.HTTPProxy{Host: u.Hostname(), Port: 80}
+	if n, err := strconv.Atoi(u.Port()); err == nil && n > 0 && n < 65536 {
 		via.Port = n
 	}
 	return via

@@ -131,21 +131,7 @@ fi
 // has none: how it is started, whether it runs, and whether it does so since
 // before its files were last changed, which the time of its socket tells. No
 // daemon is woken: docker's would be by the first question to its socket.
-const probeRuntimes = `tab='	'
-shown=
-# once FILE: show, unless that was done.
-once() {
-	case $nl$shown$nl in *"$nl$1$nl"*) return 0 ;; esac
-	shown=$shown$nl$1
-	show "$1"
-}
-# each FILE...: what is there of a pattern.
-each() {
-	for each_file in "$@"; do
-		if [ -f "$each_file" ]; then once "$each_file"; fi
-	done
-}
-# runtime NAME PROGRAM SOCKET: fails where its unit is not there. Leaves the
+const probeRuntimes = probeOnce + `# runtime NAME PROGRAM SOCKET: fails where its unit is not there. Leaves the
 # program's path in $program.
 runtime() {
 	program=
