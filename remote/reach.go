@@ -136,7 +136,8 @@ func (c *Conn) reach(ctx context.Context, endpoints []Endpoint) []Reached {
 	}
 	c.reachAll(inTime, forwardLimit, endpoints, found, func(i int) bool {
 		if stuck && i != ahead {
-			found[i] = endpoints[i].silent()
+			found[i] = endpoints[i].triedBy(bySSH)
+			found[i].Barrier = Silence
 			return false
 		}
 		return i != ahead
@@ -161,9 +162,9 @@ func (e Endpoint) byName() bool {
 	return net.ParseIP(host) == nil
 }
 
-// silent is an endpoint that has not answered.
-func (e Endpoint) silent() Reached {
-	r := Reached{Endpoint: e.address(), Of: e.Of, By: bySSH, Barrier: Silence}
+// triedBy is the way to an endpoint, of which nothing is known yet.
+func (e Endpoint) triedBy(by string) Reached {
+	r := Reached{Endpoint: e.address(), Of: e.Of, By: by}
 	if e.Proxy != nil {
 		r.Through = e.Proxy.address()
 	}
@@ -219,14 +220,6 @@ func (c *Conn) reachOne(ctx context.Context, e Endpoint) Reached {
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	// Only a deadline ends what waits for the other side from here on.
-	end := func(b Barrier, err error) Reached {
-		r.Barrier, r.Said = b, Safe(tail(err.Error(), 300))
-		if ctx.Err() != nil {
-			r.Barrier, r.Said = Silence, ""
-		}
-		return r
-	}
 	if e.Plain {
 		return r
 	}
@@ -241,18 +234,28 @@ func (c *Conn) reachOne(ctx context.Context, e Endpoint) Reached {
 	case shown != nil:
 		r.Issuer = shown.issuer()
 		if err != nil {
-			return end(NotTrusted, err)
+			return r.ended(ctx, NotTrusted, err)
 		}
 	case errors.Is(err, io.EOF):
-		return end(NoTLS, errors.New("the connection was closed"))
+		return r.ended(ctx, NoTLS, errors.New("the connection was closed"))
 	case err != nil:
-		return end(NoTLS, err)
+		return r.ended(ctx, NoTLS, err)
 	}
 	if !e.Registry {
 		return r
 	}
 	if err := askRegistry(secured, e, &r); err != nil {
-		return end(Answer, err)
+		return r.ended(ctx, Answer, err)
+	}
+	return r
+}
+
+// ended is r, whose way ended at b on an open connection: from there on only a
+// deadline ends what waits for the other side.
+func (r Reached) ended(ctx context.Context, b Barrier, err error) Reached {
+	r.Barrier, r.Said = b, Safe(tail(err.Error(), 300))
+	if ctx.Err() != nil {
+		r.Barrier, r.Said = Silence, ""
 	}
 	return r
 }
@@ -267,10 +270,7 @@ func (c *Conn) reachPlain(ctx context.Context, e Endpoint) Reached {
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	r.Plain = true
 	if err := askRegistry(conn, e, &r); err != nil {
-		r.Barrier, r.Said = Answer, Safe(tail(err.Error(), 300))
-		if ctx.Err() != nil {
-			r.Barrier, r.Said = Silence, ""
-		}
+		return r.ended(ctx, Answer, err)
 	}
 	return r
 }
@@ -278,8 +278,7 @@ func (c *Conn) reachPlain(ctx context.Context, e Endpoint) Reached {
 // wayTo opens the way to an endpoint, through its proxy too; where there is no
 // connection, it ended at the barrier.
 func (c *Conn) wayTo(ctx context.Context, e Endpoint) (net.Conn, Reached) {
-	r := e.silent()
-	r.Barrier = ""
+	r := e.triedBy(bySSH)
 	to := e.address()
 	if e.Proxy != nil {
 		to = e.Proxy.address()

@@ -169,10 +169,8 @@ var (
 
 // toolSaid is what a tool's words and exit status mean.
 func toolSaid(e Endpoint, was Reached, tool string, exit int, words string) Reached {
-	r := Reached{Endpoint: e.address(), Of: e.Of, By: tool + " on the host", Said: Safe(tail(words, 300))}
-	if e.Proxy != nil {
-		r.Through = e.Proxy.address()
-	}
+	r := e.triedBy(tool + " on the host")
+	r.Said = Safe(tail(words, 300))
 	said := func(b Barrier) Reached { r.Barrier = b; return r }
 	issuer := func(re *regexp.Regexp) {
 		if m := re.FindStringSubmatch(words); m != nil {
