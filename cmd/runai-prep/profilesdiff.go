@@ -161,7 +161,7 @@ func writeUpgrade(out io.Writer, d profilesDiff) {
 	u := d.Upgrade
 	fmt.Fprintln(out)
 	for _, h := range u.Hosts {
-		fmt.Fprintf(out, "%s: %s by %s, %s by %s\n", remote.Safe(h.Name), verdict(h.ReadyFrom), d.From, verdict(h.ReadyTo), d.To)
+		fmt.Fprintf(out, "%s: %s by %s, %s by %s\n", remote.Safe(h.Name), report.Verdict(h.ReadyFrom), d.From, report.Verdict(h.ReadyTo), d.To)
 		writeShifts(out, "breaks", h.Breaks)
 		writeShifts(out, "mended", h.Mended)
 	}
@@ -188,11 +188,4 @@ func writeShifts(out io.Writer, word string, shifts []report.Shift) {
 			fmt.Fprintf(out, "          warning: %s\n", remote.Safe(f.Warning))
 		}
 	}
-}
-
-func verdict(ready bool) string {
-	if ready {
-		return "READY"
-	}
-	return "NOT READY"
 }

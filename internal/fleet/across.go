@@ -1,10 +1,10 @@
 package fleet
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/runai-prep/runai-prep/internal/report"
-	"github.com/runai-prep/runai-prep/inventory"
 	"github.com/runai-prep/runai-prep/tasks"
 )
 
@@ -46,7 +46,9 @@ func Across(visits []*Visit) []report.FleetFinding {
 			strict = strict || v.strict
 			if by, ok := ignoredBy(v.Host, g.Task, g.Subject); ok {
 				f.IgnoredBy = append(f.IgnoredBy, name)
-				reasons = addReason(reasons, by)
+				if why := because(by); !slices.Contains(reasons, why) {
+					reasons = append(reasons, why)
+				}
 			}
 		}
 		switch {
@@ -61,14 +63,4 @@ func Across(visits []*Visit) []report.FleetFinding {
 		found = append(found, f)
 	}
 	return found
-}
-
-func addReason(reasons []string, by inventory.Ignored) []string {
-	said := report.Redact(by.Reason) + " (" + by.Why + ")"
-	for _, r := range reasons {
-		if r == said {
-			return reasons
-		}
-	}
-	return append(reasons, said)
 }

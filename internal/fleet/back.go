@@ -100,11 +100,9 @@ func planHas(plan []planned, k key) bool {
 }
 
 // state is the finding of a key; a zero one where there is none.
-func state(found []report.Finding, k key) report.Finding {
-	for _, s := range found {
-		if s.Task == k.task && s.Subject == k.subject {
-			return s
-		}
+func state(all []report.Finding, k key) report.Finding {
+	if s := find(all, k); s != nil {
+		return *s
 	}
 	return report.Finding{}
 }
@@ -119,7 +117,7 @@ func (f *Fleet) conclude(ctx context.Context, v *Visit, plan []planned, o ApplyO
 			continue
 		}
 		out := f.steps(ctx, v, p.After, false, o)
-		s := found(v.applied, p.key())
+		s := find(v.applied, p.key())
 		switch {
 		case s == nil:
 		case out.err != nil:
@@ -148,7 +146,7 @@ func (f *Fleet) giveBack(ctx context.Context, v *Visit, plan []planned, results 
 		}
 		f.log().Info("giving back", "host", v.Host.Name, "task", p.task, "subject", p.Subject)
 		out := f.steps(ctx, v, p.Undo, false, o)
-		s := found(v.applied, p.key())
+		s := find(v.applied, p.key())
 		switch {
 		case s == nil:
 		case out.err != nil:
@@ -159,8 +157,8 @@ func (f *Fleet) giveBack(ctx context.Context, v *Visit, plan []planned, results 
 	}
 }
 
-// found is the finding of a key; nil where there is none.
-func found(all []report.Finding, k key) *report.Finding {
+// find is the finding of a key; nil where there is none.
+func find(all []report.Finding, k key) *report.Finding {
 	for i := range all {
 		if s := &all[i]; s.Task == k.task && s.Subject == k.subject {
 			return s

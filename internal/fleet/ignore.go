@@ -25,6 +25,9 @@ func ignoredBy(h inventory.Host, task, subject string) (inventory.Ignored, bool)
 	return inventory.Ignored{}, false
 }
 
+// because is why a finding is ignored, as reports show it.
+func because(by inventory.Ignored) string { return report.Redact(by.Reason) + " (" + by.Why + ")" }
+
 // leave takes the steps from the findings that are ignored, and from those
 // that were planned as if these had been carried out: what a plan shows is
 // what apply does. It tells which pending findings it left.
@@ -93,7 +96,7 @@ func mark(h inventory.Host, strict bool, found []report.Finding) {
 		f := &found[i]
 		wanted := f.State == string(tasks.OK) || f.State == string(tasks.Fixed)
 		if by, ok := ignoredBy(h, f.Task, f.Subject); ok && (!wanted || f.Warning != "") {
-			f.Ignored = report.Redact(by.Reason) + " (" + by.Why + ")"
+			f.Ignored = because(by)
 		} else if strict {
 			f.Strict()
 		}

@@ -61,6 +61,14 @@ func newMasks(what []string, hosts []inventory.Host) *masks {
 
 func (m *masks) has(what string) bool { return slices.Contains(m.what, what) }
 
+// host is what the recording calls a host.
+func (m *masks) host(name string) string {
+	if m.has(Names) {
+		return m.mask("host", name)
+	}
+	return name
+}
+
 // secretPairs are the inventory's secrets in each of the forms in which a host
 // may have them, longest first, and what stands for them.
 func secretPairs(hosts []inventory.Host) []string {

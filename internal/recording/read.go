@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -78,27 +79,18 @@ func (r *Recording) unmask() error {
 	if err != nil {
 		return fmt.Errorf("read the table of masks %s: %w", tableOf(r.dir), err)
 	}
-	var pairs []string
 	for value, mask := range table {
-		if value == "" || mask == "" {
-			continue
+		if value != "" && mask != "" {
+			r.names[value] = mask
 		}
-		pairs = append(pairs, mask, value)
-		r.names[value] = mask
 	}
 	// Longest first: name-1.invalid must not be found in name-11.invalid.
-	order := make([]int, 0, len(pairs)/2)
-	for i := 0; i < len(pairs); i += 2 {
-		order = append(order, i)
+	values := slices.SortedFunc(maps.Keys(r.names), func(a, b string) int { return cmpLonger(r.names[a], r.names[b]) })
+	var pairs []string
+	for _, value := range values {
+		pairs = append(pairs, r.names[value], value)
 	}
-	slices.SortFunc(order, func(a, b int) int {
-		return cmpLonger(pairs[a], pairs[b])
-	})
-	var sorted []string
-	for _, i := range order {
-		sorted = append(sorted, pairs[i], pairs[i+1])
-	}
-	r.plain = strings.NewReplacer(sorted...)
+	r.plain = strings.NewReplacer(pairs...)
 	return nil
 }
 

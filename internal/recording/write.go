@@ -110,9 +110,7 @@ func (c *recorded) Look(ctx context.Context, prelude string, probes []remote.Pro
 // write writes a host's file.
 func (r *Recorder) write(h host) error {
 	name := h.Name
-	if r.masks.has(Names) {
-		h.Name = r.masks.mask("host", name)
-	}
+	h.Name = r.masks.host(name)
 	file, err := fileOf(h.Name)
 	if err != nil {
 		return err
@@ -150,11 +148,7 @@ func (r *Recorder) Close(visits []*fleet.Visit) (table string, err error) {
 				return "", fmt.Errorf("record %s: %w", name, err)
 			}
 		}
-		shown := name
-		if r.masks.has(Names) {
-			shown = r.masks.mask("host", name)
-		}
-		r.about.Hosts = append(r.about.Hosts, entry{shown, r.looked[name]})
+		r.about.Hosts = append(r.about.Hosts, entry{r.masks.host(name), r.looked[name]})
 	}
 	text, err := encode(r.about)
 	if err != nil {

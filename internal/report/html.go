@@ -140,7 +140,7 @@ func htmlOf(g group) htmlGroup {
 	h := htmlGroup{
 		Status: g.status, Hosts: hostList(g.names), Count: count(len(g.names), "host"),
 		Roles: safe(strings.Join(g.roles, ", ")), Error: safeLines(g.err), Hint: safe(g.hint), New: g.isNew,
-		Ready: g.ready, Verdict: verdict(g.ready), Not: safe(strings.Join(g.not, "; ")),
+		Ready: g.ready, Verdict: Verdict(g.ready), Not: safe(strings.Join(g.not, "; ")),
 	}
 	for _, it := range g.items {
 		row := rowOf(it, g)

@@ -114,13 +114,13 @@ func (p *page) group(command string, g group, o TextOptions, told map[string]str
 // already why they are not ready.
 func (p *page) verdict(ready bool, not []string) {
 	if ready {
-		p.para(span{"  ", plain}, span{verdict(true), good})
+		p.para(span{"  ", plain}, span{Verdict(true), good})
 		return
 	}
 	for i := range not {
 		not[i] = safe(not[i])
 	}
-	p.para(span{"  ", plain}, span{verdict(false), bad}, span{prefixed(": ", strings.Join(not, "; ")), plain})
+	p.para(span{"  ", plain}, span{Verdict(false), bad}, span{prefixed(": ", strings.Join(not, "; ")), plain})
 }
 
 // fleet writes what the hosts show together.

@@ -114,8 +114,8 @@ func (s *Summary) note(f Finding) {
 	}
 }
 
-// verdict is a host in a word.
-func verdict(ready bool) string {
+// Verdict is a host in a word.
+func Verdict(ready bool) string {
 	if ready {
 		return "READY"
 	}
@@ -153,8 +153,8 @@ func (r Result) Only(host string) Result {
 func (r Result) GateLine() string {
 	for _, h := range r.Hosts {
 		if h.Name == r.Gate {
-			return verdict(h.Ready) + " " + safe(h.Name) + prefixed(": ", safe(strings.Join(h.Reasons, "; ")))
+			return Verdict(h.Ready) + " " + safe(h.Name) + prefixed(": ", safe(strings.Join(h.Reasons, "; ")))
 		}
 	}
-	return verdict(false) + " " + safe(r.Gate) + ": nothing is known of it"
+	return Verdict(false) + " " + safe(r.Gate) + ": nothing is known of it"
 }
