@@ -5,11 +5,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/user"
-	"slices"
 	"time"
 
 	"github.com/runai-prep/runai-prep/internal/fleet"
@@ -62,7 +60,6 @@ func (a *app) prepare(command, path string) (*expedition, error) {
 			return nil, err
 		}
 	}
-	a.warnIdle(hosts)
 	a.dialer = a.newDialer()
 	began := time.Now()
 	id := newRunID(began)
@@ -128,28 +125,4 @@ func (e *expedition) conclude(ctx context.Context, visits []*fleet.Visit) report
 		r.ExitCode = int(interrupted)
 	}
 	return r
-}
-
-// warnIdle says which blocks of the inventory no task looks at yet, so that
-// nobody takes silence about them for an ok.
-func (a *app) warnIdle(hosts []inventory.Host) {
-	for _, block := range []struct {
-		name, task string
-		asks       func(inventory.Host) bool
-	}{
-		{"nvidia_driver", "driver", func(h inventory.Host) bool { return h.Driver != nil }},
-	} {
-		if slices.ContainsFunc(tasks.All, func(t tasks.Task) bool { return t.Name == block.task }) {
-			continue
-		}
-		n := 0
-		for _, h := range hosts {
-			if block.asks(h) {
-				n++
-			}
-		}
-		if n > 0 {
-			fmt.Fprintf(a.stderr, "runai-prep: nothing looks at %s yet; what it asks of %s is in no result\n", block.name, count(n, "host"))
-		}
-	}
 }
