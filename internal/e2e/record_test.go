@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -52,7 +53,7 @@ host "gpu-02" { address = %q }
 		cmd := l.Command(t.Context(), path, append([]string{"plan", inv, "-o", "json"}, args...)...)
 		cmd.Env = append(cmd.Env, c.env...)
 		out, err := cmd.Output()
-		if failed := (*exec.ExitError)(nil); err != nil && !asExit(err, &failed) {
+		if failed := (*exec.ExitError)(nil); err != nil && !errors.As(err, &failed) {
 			t.Fatal(err)
 		}
 		var r report.Result
@@ -111,10 +112,4 @@ host "gpu-02" { address = %q }
 			}
 		}
 	}
-}
-
-func asExit(err error, into **exec.ExitError) bool {
-	e, ok := err.(*exec.ExitError)
-	*into = e
-	return ok
 }
