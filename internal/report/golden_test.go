@@ -44,6 +44,8 @@ func TestGolden(t *testing.T) {
 		"plan.txt":          {plan(), text(TextOptions{})},
 		"plan-verbose.txt":  {plan(), text(TextOptions{Verbose: true, Width: 120})},
 		"plan-color.txt":    {plan(), text(TextOptions{Color: true})},
+		"many.txt":          {many(), text(TextOptions{})},
+		"many.nagios":       {many(), Nagios},
 		"plan-settled.txt":  {settled("plan"), text(TextOptions{})},
 		"apply.txt":         {apply(), text(TextOptions{})},
 		"apply-settled.txt": {settled("apply"), text(TextOptions{})},

@@ -30,6 +30,8 @@ type group struct {
 type item struct {
 	Finding
 	subjects []string // findings that differ in nothing else are one item
+	wants    []string // of those subjects, each once
+	whys     []string
 	haves    []variant
 	errors   []variant
 	diffs    []diff // for each step of the plan
@@ -46,7 +48,8 @@ type variant struct {
 
 // groupsOf puts hosts together that are alike: same status, same findings. All
 // says whether findings that are as wanted count and are kept. Worst comes
-// first; of one status what is new, then what most hosts have.
+// first; of one status what is new, then what most hosts have. What is merely
+// noted of a host does not count: see asides.
 func groupsOf(r Result, all bool) []group {
 	byKey := map[string]int{}
 	var groups []group
@@ -92,27 +95,32 @@ func groupOfOne(h Host, all bool) group {
 	}
 	g.ready, g.not = h.Ready, h.notReady()
 	for _, f := range h.Findings {
-		if f.State == stateOK && f.Warning == "" && !all {
+		if f.noted() || f.State == stateOK && !all {
 			continue
 		}
-		it := item{
-			Finding:  f,
-			subjects: []string{f.Subject},
-			haves:    []variant{{f.Have, []string{h.Name}}},
-			errors:   []variant{{f.Error, []string{h.Name}}},
-		}
-		for _, s := range f.Plan {
-			it.diffs = append(it.diffs, diffOf(s))
-		}
 		g.isNew = g.isNew || f.New
-		g.items = append(g.items, it)
+		g.items = append(g.items, itemOf(f, []string{h.Name}))
 	}
-	slices.SortStableFunc(g.items, func(a, b item) int {
-		return cmp.Or(cmp.Compare(btoi(a.Ignored != ""), btoi(b.Ignored != "")), cmp.Compare(stateRank(a.State), stateRank(b.State)))
-	})
+	slices.SortStableFunc(g.items, func(a, b item) int { return cmp.Compare(stateRank(a.State), stateRank(b.State)) })
 	// Two hosts that time out differ in their addresses alone.
 	g.alike = unnamed(h, h.Error) + "\x00" + unnamed(h, h.Hint)
 	return g
+}
+
+// itemOf is a finding of hosts.
+func itemOf(f Finding, hosts []string) item {
+	it := item{
+		Finding:  f,
+		subjects: []string{f.Subject},
+		wants:    []string{f.Want},
+		whys:     []string{f.Why},
+		haves:    []variant{{f.Have, hosts}},
+		errors:   []variant{{f.Error, hosts}},
+	}
+	for _, s := range f.Plan {
+		it.diffs = append(it.diffs, diffOf(s))
+	}
+	return it
 }
 
 // key is equal for hosts of which the same is to be said.
@@ -175,31 +183,164 @@ func addVariant(vs []variant, text, host string) []variant {
 	return append(vs, variant{text, []string{host}})
 }
 
-// mergeSubjects makes one item of neighbours that differ in their subject
-// alone: eight endpoints behind one dead proxy.
+// asides are what is noted of hosts and keeps none of them from being ready, a
+// group each: recommendations that they fall short of, then what is ignored. A
+// fleet may share them whatever else is wrong with its hosts.
+func asides(r Result) []group {
+	var items []item
+	at := map[string]int{}
+	for _, h := range r.Hosts {
+		for _, f := range h.Findings {
+			if !f.noted() {
+				continue
+			}
+			f.Steps, f.Plan = nil, nil // they are not carried out
+			it := itemOf(f, []string{h.Name})
+			k := it.key()
+			i, known := at[k]
+			if !known {
+				at[k] = len(items)
+				items = append(items, it)
+				continue
+			}
+			items[i].haves = addVariant(items[i].haves, f.Have, h.Name)
+			items[i].errors = addVariant(items[i].errors, f.Error, h.Name)
+		}
+	}
+	var groups []group
+	for _, it := range mergeSubjects(items) {
+		groups = append(groups, group{status: it.status(), names: hostsOf(it.haves), items: []item{it}})
+	}
+	slices.SortStableFunc(groups, func(a, b group) int {
+		return cmp.Or(
+			cmp.Compare(btoi(a.items[0].Ignored != ""), btoi(b.items[0].Ignored != "")),
+			-cmp.Compare(len(a.names), len(b.names)),
+		)
+	})
+	return groups
+}
+
+// hostsOf are the hosts of all variants.
+func hostsOf(vs []variant) []string {
+	var hosts []string
+	for _, v := range vs {
+		hosts = append(hosts, v.hosts...)
+	}
+	return hosts
+}
+
+// maxVariants bounds what is told of what differs between hosts: each may have a
+// size, a time or a number of its own.
+const maxVariants = 6
+
+// telling are those that most hosts have, where there are many, and the rest.
+func telling(vs []variant) (most, rest []variant) {
+	if len(vs) <= maxVariants {
+		return vs, nil
+	}
+	vs = slices.SortedStableFunc(slices.Values(vs), func(a, b variant) int { return -cmp.Compare(len(a.hosts), len(b.hosts)) })
+	return vs[:maxVariants-1], vs[maxVariants-1:]
+}
+
+// mergeSubjects makes one item of those that differ in their subject alone: eight
+// endpoints behind one dead proxy.
 func mergeSubjects(items []item) []item {
 	var merged []item
+	at := map[string]int{}
 	for _, it := range items {
-		if n := len(merged); n > 0 && sameButSubject(merged[n-1], it) {
-			merged[n-1].subjects = append(merged[n-1].subjects, it.Subject)
+		k := it.stripped()
+		i, known := at[k]
+		if known && len(it.Steps) == 0 {
+			merged[i].join(it)
 			continue
+		}
+		if len(it.Steps) == 0 {
+			at[k] = len(merged)
 		}
 		merged = append(merged, it)
 	}
 	return merged
 }
 
-func sameButSubject(a, b item) bool {
-	same := func(x, y []variant) bool {
-		return len(x) == 1 && len(y) == 1 && x[0].text == y[0].text
+// stripped is equal for items that differ in their subject alone. Of endpoints it
+// does not count how they are named in what is said of them, nor which row of a
+// profile asks for each: what stands in the way is one thing.
+func (it item) stripped() string {
+	fields := []string{it.Task, it.State, it.general(it.Hint), it.general(it.Warning), it.Ignored,
+		strconv.FormatBool(it.New), strconv.FormatBool(it.Disruptive)}
+	if !it.isEndpoint() {
+		fields = append(fields, it.Want, it.Why)
 	}
-	return len(a.Steps) == 0 && len(b.Steps) == 0 &&
-		a.Task == b.Task && a.State == b.State && a.Want == b.Want && a.Why == b.Why && a.Hint == b.Hint && a.Warning == b.Warning && a.Ignored == b.Ignored &&
-		a.New == b.New && a.Disruptive == b.Disruptive && same(a.haves, b.haves) && same(a.errors, b.errors)
+	for _, vs := range [][]variant{it.haves, it.errors} {
+		for _, v := range vs {
+			fields = append(fields, joined(it.general(v.text), joined(v.hosts...)))
+		}
+		fields = append(fields, "")
+	}
+	return joined(fields...)
+}
+
+// join adds an item that is the same when stripped.
+func (it *item) join(other item) {
+	if len(it.subjects) == 1 {
+		it.Hint, it.Warning = it.general(it.Hint), it.general(it.Warning)
+		for _, vs := range [][]variant{it.haves, it.errors} {
+			for i := range vs {
+				vs[i].text = it.general(vs[i].text)
+			}
+		}
+	}
+	it.subjects = append(it.subjects, other.Subject)
+	if !slices.Contains(it.wants, other.Want) {
+		it.wants = append(it.wants, other.Want)
+		it.Want = strings.Join(it.wants, " and ")
+	}
+	if !slices.Contains(it.whys, other.Why) {
+		it.whys = append(it.whys, other.Why)
+		it.Why = sources(it.whys)
+	}
+}
+
+// sources are where several wishes come from: the profile, not each of its rows.
+func sources(whys []string) string {
+	var from []string
+	for _, w := range whys {
+		source, _, _ := strings.Cut(w, ": ")
+		if !slices.Contains(from, source) {
+			from = append(from, source)
+		}
+	}
+	return strings.Join(from, ", ")
+}
+
+// isEndpoint: the subject is host:port.
+func (f Finding) isEndpoint() bool {
+	_, port, err := net.SplitHostPort(f.Subject)
+	return err == nil && port != ""
+}
+
+// general is what is said of an endpoint without its name, which becomes
+// ENDPOINT, or NAME where the port does not stand with it.
+func (f Finding) general(text string) string {
+	if !f.isEndpoint() {
+		return text
+	}
+	host, _, _ := net.SplitHostPort(f.Subject)
+	return address.ReplaceAllStringFunc(text, func(w string) string {
+		bare := strings.TrimRight(w, ".")
+		switch bare {
+		case f.Subject:
+			return "ENDPOINT" + w[len(bare):]
+		case host:
+			return "NAME" + w[len(bare):]
+		}
+		return w
+	})
 }
 
 var (
 	word      = regexp.MustCompile(`[\pL\pN_.\-]+`)
+	address   = regexp.MustCompile(`[\pL\pN_.\-]+(?::\d+)?`)
 	localPort = regexp.MustCompile(`\S+:\d+->`) // "read tcp 10.0.0.1:43512->10.0.1.7:22"
 	timeOfDay = regexp.MustCompile(`\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b`)
 )
@@ -246,16 +387,7 @@ func fleetGroups(r Result, all bool) []group {
 			continue
 		}
 		f.Plan = nil // it has no steps
-		groups = append(groups, group{
-			status: f.status(),
-			names:  f.Hosts,
-			items: []item{{
-				Finding:  f.Finding,
-				subjects: []string{f.Subject},
-				haves:    []variant{{f.Have, f.Hosts}},
-				errors:   []variant{{f.Error, f.Hosts}},
-			}},
-		})
+		groups = append(groups, group{status: f.status(), names: f.Hosts, items: []item{itemOf(f.Finding, f.Hosts)}})
 	}
 	slices.SortStableFunc(groups, func(a, b group) int {
 		return cmp.Compare(stateRank(a.items[0].State), stateRank(b.items[0].State))

@@ -32,14 +32,14 @@ type htmlPage struct {
 	Groups                                                                 []htmlGroup
 	Mended                                                                 []htmlMended
 	RebootPending, Ready                                                   string
-	Fleet                                                                  []htmlFleet
+	Fleet, Asides                                                          []htmlShared
 	Notes                                                                  []string
 }
 
-// An htmlFleet is something that hosts show together.
-type htmlFleet struct {
-	Hosts string
-	Rows  []htmlRow
+// An htmlShared is something that is said of hosts together.
+type htmlShared struct {
+	What, About, Hosts string
+	Rows               []htmlRow
 }
 
 // An htmlSlice is a status's part of the bar, in the bar's own units.
@@ -115,7 +115,14 @@ func pageOf(r Result) htmlPage {
 		page.Groups = append(page.Groups, htmlOf(g))
 	}
 	for _, g := range fleetGroups(r, true) {
-		page.Fleet = append(page.Fleet, htmlFleet{hostList(g.names), []htmlRow{rowOf(g.items[0], g)}})
+		page.Fleet = append(page.Fleet, htmlShared{"fleet", "what these hosts show together", hostList(g.names), []htmlRow{rowOf(g.items[0], g)}})
+	}
+	for _, g := range asides(r) {
+		what, about := "warning", "a recommendation; it keeps no host from being ready"
+		if g.items[0].Ignored != "" {
+			what, about = "ignored", "as the inventory says; it counts for nothing"
+		}
+		page.Asides = append(page.Asides, htmlShared{what, about, count(len(g.names), "host") + ": " + hostList(g.names), []htmlRow{rowOf(g.items[0], g)}})
 	}
 	for _, s := range readiness(r) {
 		page.Ready += s.text
@@ -144,7 +151,7 @@ func htmlOf(g group) htmlGroup {
 	}
 	for _, it := range g.items {
 		row := rowOf(it, g)
-		if it.wrong() || it.noted() || it.State == stateFixed {
+		if it.wrong() || it.State == stateFixed {
 			h.Wrong = append(h.Wrong, row)
 		} else {
 			h.Right = append(h.Right, row)

@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 )
 
@@ -34,8 +33,7 @@ func Nagios(w io.Writer, r Result) error {
 		say(nagiosLine(g.items[0]) + prefixed(", on ", hostList(g.names)))
 	}
 	for _, g := range groupsOf(r, false) {
-		noted := slices.ContainsFunc(g.items, func(it item) bool { return it.noted() })
-		if g.status == Settled && g.ready && !noted {
+		if g.status == Settled && g.ready {
 			continue
 		}
 		head := g.status + ": " + hostList(g.names)
@@ -49,7 +47,7 @@ func Nagios(w io.Writer, r Result) error {
 		}
 		say(head)
 		for _, it := range g.items {
-			if !it.wrong() && !it.noted() {
+			if !it.wrong() {
 				continue
 			}
 			say(nagiosLine(it))
@@ -59,6 +57,9 @@ func Nagios(w io.Writer, r Result) error {
 				}
 			}
 		}
+	}
+	for _, g := range asides(r) {
+		say(nagiosLine(g.items[0]) + prefixed(", on ", hostList(g.names)))
 	}
 	if names := rebooting(r.Hosts); len(names) > 0 {
 		b.WriteString("reboot pending: " + hostList(names) + "\n")
@@ -76,8 +77,12 @@ func nagiosLine(it item) string {
 		line += " (new)"
 	}
 	var haves []string
-	for _, v := range it.haves {
+	most, rest := telling(it.haves)
+	for _, v := range most {
 		haves = append(haves, v.text)
+	}
+	if len(rest) > 0 {
+		haves = append(haves, fmt.Sprintf("%d others", len(rest)))
 	}
 	line += prefixed(": ", sentence(it.Finding, strings.Join(haves, " or "), it.Want))
 	return safe(line + prefixed("; warning: ", it.Warning) + prefixed("; ignored: ", it.Ignored))

@@ -272,3 +272,62 @@ func verdicts() Result {
 	r.Finish()
 	return r
 }
+
+// many are what a plan says of a fleet of three hundred: recommendations that
+// most of them fall short of, whatever else is wrong with them; sizes and clocks
+// that no two share; and for every endpoint one thing that stands in its way.
+func many() Result {
+	cgroup := From("kubernetes", tasks.Finding{Subject: "cgroup", State: tasks.OK, Have: "v2, containerd: cgroupfs", Want: "one driver",
+		Why: "runai-2020: Kubernetes", Warning: "kubeadm sets kubelet to systemd, and containerd is set to cgroupfs"})
+	toolkit := From("kubernetes", tasks.Finding{Subject: "toolkit", State: tasks.OK, Have: "not installed", Want: "installed",
+		Why: "runai-2020: Kubernetes", Warning: "containers see no GPU here, unless the GPU Operator brings the toolkit"})
+	blocked := func(have, hint func(endpoint string) string) (found []Finding) {
+		for _, e := range []struct{ endpoint, phase, row string }{
+			{"runai-charts.storage.googleapis.com:443", "install", "Helm repository"},
+			{"gcr.io:443", "install", "Run:ai images"},
+			{"quay.io:443", "install", "Docker images repository"},
+			{"prometheus-us-central1.grafana.net:443", "run", "Metrics"},
+			{"app.run.ai:443", "run", "Cloud"},
+		} {
+			found = append(found, From("egress", tasks.Finding{Subject: e.endpoint, State: tasks.Unmet, Have: have(e.endpoint), Want: "reached to " + e.phase,
+				Why: "runai-2020: " + e.row, Hint: hint(e.endpoint)}))
+		}
+		return found
+	}
+	byProxy := func() []Finding {
+		return blocked(
+			func(string) string { return "the proxy proxy.example.com:3128 did not let it through: 403 Forbidden" },
+			func(e string) string { return "the proxy has to allow CONNECT to " + e })
+	}
+	noName := func() []Finding {
+		return blocked(
+			func(e string) string { return "no address for " + strings.TrimSuffix(e, ":443") + ": no such host" },
+			func(e string) string {
+				return "the host's name server has to know " + strings.TrimSuffix(e, ":443")
+			})
+	}
+	var hosts []Host
+	for i := 1; i <= 300; i++ {
+		clock := From("kubernetes", tasks.Finding{Subject: "time", State: tasks.OK, Have: fmt.Sprintf("within %d ms; no NTP service runs", 10+i), Want: "within 1 s",
+			Why: "runai-2020: Kubernetes", Warning: "no NTP service runs: the clock will drift"})
+		found := []Finding{cpus(), cgroup, clock}
+		if i <= 280 {
+			found = append(found, toolkit)
+		}
+		switch {
+		case i%7 == 3:
+			found = append(found, memory(fmt.Sprintf("3.%d GiB", i%10+i/100*10), tasks.Unmet))
+		case i > 100 && i <= 140:
+			found = append(found, byProxy()...)
+		case i > 140 && i <= 143: // one endpoint has a cause of its own
+			found = append(found, noName()...)
+			found[len(found)-2] = byProxy()[3]
+		case i > 200 && i <= 212:
+			found = append(found, mountPending(fmt.Sprintf("7f3a-%04d", i), "not mounted", ""))
+		default:
+			found = append(found, mountOK())
+		}
+		hosts = append(hosts, host(fmt.Sprintf("gpu-%03d", i), "gpu", i%250+1, found...))
+	}
+	return sample("plan", hosts...)
+}

@@ -21,9 +21,10 @@ type TextOptions struct {
 }
 
 // Text writes what an engineer reads of a plan, an apply or a check: first
-// what is wrong, worst first and alike hosts together, then what is settled,
-// what was checked, and in the last two lines the outcome and the exit code
-// in words. The result is finished.
+// what is wrong, worst first and alike hosts together, then what is settled, what
+// the hosts show together, warnings and what is ignored, each said once, what was
+// checked, and in the last lines the outcome and the exit code in words. The
+// result is finished.
 func Text(w io.Writer, r Result, o TextOptions) error {
 	p := newPage(o)
 	p.head(r)
@@ -41,7 +42,13 @@ func Text(w io.Writer, r Result, o TextOptions) error {
 		p.hosts(span{"SETTLED", good}, settled)
 		p.verdict(true, nil)
 	}
-	p.fleet(r, o)
+	p.together(r, o, "FLEET", "what the hosts show together", fleetGroups(r, o.Verbose))
+	warned, ignored := asides(r), []group(nil)
+	if i := slices.IndexFunc(warned, func(g group) bool { return g.items[0].Ignored != "" }); i >= 0 {
+		warned, ignored = warned[:i], warned[i:]
+	}
+	p.together(r, o, "WARNINGS", "recommendations; they keep no host from being ready", warned)
+	p.together(r, o, "IGNORED", "as the inventory says; it counts for nothing", ignored)
 	p.mended(r.Mended)
 	p.rebootPending(r.Hosts)
 	p.WriteByte('\n')
@@ -123,17 +130,21 @@ func (p *page) verdict(ready bool, not []string) {
 	p.para(span{"  ", plain}, span{Verdict(false), bad}, span{prefixed(": ", strings.Join(not, "; ")), plain})
 }
 
-// fleet writes what the hosts show together.
-func (p *page) fleet(r Result, o TextOptions) {
+// together writes what is said once of several hosts.
+func (p *page) together(r Result, o TextOptions, title, about string, groups []group) {
 	told := map[string]string{}
-	for i, g := range fleetGroups(r, o.Verbose) {
+	for i, g := range groups {
 		if i == 0 {
 			p.WriteByte('\n')
-			p.line(span{"FLEET", bold}, span{"  what the hosts show together", plain})
+			p.line(span{title, bold}, span{"  " + about, plain})
 		}
 		p.item(r.Command, g.items[0], g, o, told)
-		if len(g.names) > 0 {
-			p.para(span{deep + "on ", plain}, span{hostList(g.names), plain})
+		switch n := len(g.names); {
+		case n == 0:
+		case n > 1 && n == len(r.Hosts):
+			p.para(span{deep + "on all ", plain}, span{count(n, "host"), plain})
+		default:
+			p.para(span{deep + "on ", plain}, span{count(n, "host") + ": " + hostList(g.names), plain})
 		}
 	}
 }
@@ -188,9 +199,6 @@ func (p *page) item(command string, it item, g group, o TextOptions, told map[st
 	if it.New {
 		title = append([]span{{"NEW ", bold}}, title...)
 	}
-	if it.Ignored != "" {
-		title = append([]span{{"ignored: ", faint}}, title...)
-	}
 	have, oneLine := it.haves[0].text, len(it.haves) == 1 && !strings.Contains(it.haves[0].text, "\n")
 	if !oneLine {
 		have = ""
@@ -217,14 +225,14 @@ func (p *page) item(command string, it item, g group, o TextOptions, told map[st
 		p.para(span{deep + "ignored: ", plain}, span{safe(it.Ignored), plain})
 	}
 	if !oneLine {
-		p.variants("have ", it.haves, len(g.names))
+		p.variants("have ", it.haves, len(g.names), o.Verbose)
 	}
 	if len(it.errors) > 1 || it.errors[0].text != "" {
 		label := "error: "
 		if it.State == stateFailed {
 			label = "failed: "
 		}
-		p.variants(label, it.errors, len(g.names))
+		p.variants(label, it.errors, len(g.names), o.Verbose)
 	}
 	if it.State == stateFixed && !o.Verbose && len(it.Steps) > 0 {
 		p.para(span{deep + "done: ", plain}, span{safe(strings.Join(it.Steps, "; ")), faint})
@@ -317,8 +325,12 @@ func prefixed(prefix, s string) string {
 }
 
 // variants writes what differs between the hosts of a group, and evidence of
-// several lines.
-func (p *page) variants(label string, vs []variant, hosts int) {
+// several lines; whole, or what most of them have.
+func (p *page) variants(label string, vs []variant, hosts int, whole bool) {
+	var rest []variant
+	if !whole {
+		vs, rest = telling(vs)
+	}
 	for _, v := range vs {
 		if v.text == "" && len(vs) > 1 {
 			v.text = "nothing"
@@ -336,6 +348,9 @@ func (p *page) variants(label string, vs []variant, hosts int) {
 		for _, line := range lines {
 			p.line(span{deep + "| ", faint}, span{line, plain})
 		}
+	}
+	if len(rest) > 0 {
+		p.para(span{deep, plain}, span{fmt.Sprintf("and %d others on %s (-v shows all)", len(rest), count(len(hostsOf(rest)), "host")), faint})
 	}
 }
 
