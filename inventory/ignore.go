@@ -31,8 +31,8 @@ func (i Ignored) Covers(task, subject string) bool {
 	return t == task && wildcard.Match(pattern, subject)
 }
 
-// ignorable is TASK/SUBJECT.
-func ignorable(s string) error {
+// ignorable is TASK/SUBJECT, of a finding that the task can have.
+func (l *loader) ignorable(s string) error {
 	if err := visible(s); err != nil {
 		return err
 	}
@@ -43,7 +43,17 @@ func ignorable(s string) error {
 	case !ok || subject == "":
 		return fmt.Errorf("%q names a task alone; name the finding as well, such as \"%s/SUBJECT\", or say \"%s/*\" for all that it finds", s, task, task)
 	}
-	return nil
+	known := l.options.Subjects[task]
+	if known == nil || slices.ContainsFunc(known, func(k string) bool { return wildcard.Overlap(subject, k) }) {
+		return nil
+	}
+	// What reports name with a port, or as a path, is often named without.
+	for _, full := range []string{"/" + subject, subject + ":443"} {
+		if strings.ContainsAny(subject, "./") && slices.ContainsFunc(known, func(k string) bool { return wildcard.Match(k, full) }) {
+			return fmt.Errorf("the task %s finds nothing called %q. Did you mean %q?", task, subject, task+"/"+full)
+		}
+	}
+	return fmt.Errorf("the task %s finds nothing called %q (hint: runai-prep explain %s).%s", task, subject, task, didYouMean(subject, known))
 }
 
 // reason is why somebody ignores a finding.
@@ -85,9 +95,9 @@ func (l *loader) ignored(list, why *hcl.Attribute, ctx *hcl.EvalContext) []Ignor
 		if why != nil {
 			l.errorf(why.NameRange, "Two ways to give a reason", "Each entry of this ignore has its reason already. Remove ignore_reason.")
 		}
-		found = in.reasons()
+		found = in.reasons(l.ignorable)
 	} else {
-		for _, f := range in.texts(ignorable) {
+		for _, f := range in.texts(l.ignorable) {
 			found = append(found, Ignored{f, said, a.why})
 		}
 		if !hasReason && len(found) > 0 {
@@ -102,7 +112,7 @@ func (l *loader) ignored(list, why *hcl.Attribute, ctx *hcl.EvalContext) []Ignor
 }
 
 // reasons reads { "TASK/SUBJECT" = "reason", … }.
-func (in input) reasons() []Ignored {
+func (in input) reasons(ignorable func(string) error) []Ignored {
 	places := map[string][2]hcl.Range{} // of keys and values that are written out
 	if pairs, diags := hcl.ExprMap(in.expr); !diags.HasErrors() {
 		for _, p := range pairs {

@@ -39,6 +39,10 @@ type Options struct {
 	// Requirements names the profile that takes the place of all that the
 	// inventory chooses, at every level; empty: as it says.
 	Requirements string
+	// Subjects are the names that the findings of each task can have, in
+	// which * stands for what differs from host to host; of a task that is
+	// not in it, and where it is nil, any name is believed.
+	Subjects map[string][]string
 	// LookupEnv is os.LookupEnv, or a test's.
 	LookupEnv func(string) (string, bool)
 	// Run runs argv for the function command() and returns its standard

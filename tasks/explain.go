@@ -64,6 +64,23 @@ func Explain(task, subject string) (Explanation, error) {
 	return Explanation{}, fmt.Errorf("the task %s has no finding %q; it has %s", task, subject, strings.Join(known, ", "))
 }
 
+// Subjects are the names that the findings of each task can have, in which *
+// stands for anything. A look that failed is called as its task is.
+func Subjects() map[string][]string {
+	all := map[string][]string{}
+	for _, t := range All {
+		e, err := ExplainTask(t.Name)
+		if err != nil {
+			continue // a test reads them all
+		}
+		for _, s := range e.Subjects {
+			all[t.Name] = append(all[t.Name], s.Subjects...)
+		}
+		all[t.Name] = append(all[t.Name], t.Name)
+	}
+	return all
+}
+
 func subjectPattern(pattern string) *regexp.Regexp {
 	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".+") + "$")
 }

@@ -47,7 +47,7 @@ func (a *app) explain() *cobra.Command {
 			if !narrow {
 				return a.printExplanation(output, t, func(w io.Writer) { explainTask(w, t, a.width(w)) })
 			}
-			e, err := tasks.Explain(task, subject)
+			subject, e, err := explained(task, subject)
 			if err != nil {
 				return err
 			}
@@ -59,6 +59,19 @@ func (a *app) explain() *cobra.Command {
 	}
 	c.Flags().StringVarP(&output, "output", "o", "text", "text or json")
 	return c
+}
+
+// explained is what is said of a finding, and its name in full: an endpoint's port
+// may be left out where it is that of HTTPS.
+func explained(task, subject string) (string, tasks.Explanation, error) {
+	e, err := tasks.Explain(task, subject)
+	if err != nil && strings.Contains(subject, ".") {
+		full := subject + ":443"
+		if e, err := tasks.Explain(task, full); err == nil {
+			return full, e, nil
+		}
+	}
+	return subject, e, err
 }
 
 // explainAll lists what can be asked for.

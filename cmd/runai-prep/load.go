@@ -11,6 +11,7 @@ import (
 
 	"github.com/runai-prep/runai-prep/internal/fleet"
 	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/tasks"
 )
 
 // load reads the inventory and prints its diagnostics; with an error among
@@ -25,6 +26,7 @@ func (a *app) load(path string) (*inventory.Inventory, error) {
 		LookupEnv: os.LookupEnv,
 
 		Requirements: a.common.requirements,
+		Subjects:     tasks.Subjects(),
 	})
 	if err := a.diagnose(inv, diags); err != nil {
 		return nil, err

@@ -25,3 +25,36 @@ func Match(pattern, text string) bool {
 	}
 	return strings.Trim(pattern[p:], "*") == ""
 }
+
+// Overlap reports whether some text is as both patterns say. It takes time
+// len(a) × len(b).
+func Overlap(a, b string) bool {
+	star := func(s string, i int) bool { return i < len(s) && s[i] == '*' }
+	// now[j]: some text is as both a[:i] and b[:j] say.
+	now := make([]bool, len(b)+1)
+	now[0] = true
+	for i := 0; ; i++ {
+		next := make([]bool, len(b)+1)
+		for j := range now {
+			if !now[j] {
+				continue
+			}
+			if j < len(b) && (star(a, i) || star(b, j)) {
+				now[j+1] = true // a's star takes what b has next, or b's takes nothing
+			}
+			if i == len(a) {
+				continue
+			}
+			if star(a, i) || star(b, j) {
+				next[j] = true
+			}
+			if j < len(b) && (a[i] == '?' || b[j] == '?' || a[i] == b[j]) {
+				next[j+1] = true
+			}
+		}
+		if i == len(a) {
+			return now[len(b)]
+		}
+		now = next
+	}
+}

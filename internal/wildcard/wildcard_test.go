@@ -29,3 +29,32 @@ func TestMatch(t *testing.T) {
 		}
 	}
 }
+
+func TestOverlap(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"", "", true},
+		{"", "*", true},
+		{"", "?", false},
+		{"swap", "swap", true},
+		{"swap", "swp", false},
+		{"sw*", "swap", true},
+		{"sw?", "swap", false},
+		{"*:443", "*:*", true},
+		{"quay.io", "*:*", false},
+		{"*quay.io", "*:*", true}, // a:b.quay.io
+		{"mnt/*", "/*", false},
+		{"*mnt", "/*", true},
+		{"nvidia * for ?.1", "nvidia module for *", true},
+		{"a*b", "b*a", false},
+		{"a*", "*b", true},
+		{"?", "**", true},
+		{strings.Repeat("a*", 500) + "b", strings.Repeat("*a", 500) + "c", false}, // in time
+	} {
+		if Overlap(c.a, c.b) != c.want || Overlap(c.b, c.a) != c.want {
+			t.Errorf("Overlap(%.20q, %.20q) = %t, and the other way round %t", c.a, c.b, Overlap(c.a, c.b), Overlap(c.b, c.a))
+		}
+	}
+}
