@@ -30,6 +30,7 @@ type batch struct {
 type job struct {
 	script  string
 	timeout time.Duration
+	inline  bool // in the shell itself, not in a subshell
 }
 
 type result struct {
@@ -110,7 +111,12 @@ func (b *batch) script(mark string, pty bool) string {
 		`runai_prep_mark g "$g" "$s" "$d" "$e"` + "\n")
 	s.WriteString(b.prelude)
 	for i, j := range b.jobs {
-		fmt.Fprintf(&s, "\nrunai_prep_mark b %d\n( eval %s ) </dev/null%s\nrunai_prep_mark e %d $?\n", i, quoteScript(j.script), errs, i)
+		run := "( eval " + quoteScript(j.script) + " ) </dev/null" + errs + "\nset -- $?\n"
+		if j.inline {
+			// What comes after it finds the shell as it was, but for variables and functions.
+			run = "eval " + quoteScript(j.script) + " </dev/null" + errs + "\nset +f -- \"$?\"\nIFS=' \t\n'\ncd /\n"
+		}
+		fmt.Fprintf(&s, "\nrunai_prep_mark b %d\n%srunai_prep_mark e %d \"$1\"\nset --\n", i, run, i)
 	}
 	s.WriteString("exit 0\n")
 	return s.String()

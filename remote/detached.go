@@ -247,7 +247,7 @@ func (c *Conn) follow(ctx context.Context, j *detached, patience time.Duration) 
 // followOnce follows over the present connection.
 func (c *Conn) followOnce(ctx context.Context, j *detached, patience time.Duration) error {
 	b := &batch{
-		jobs:  []job{{"id=" + j.id + " n=" + strconv.FormatInt(j.offset, 10) + "\n" + aliveScript + followScript, max(patience, time.Second)}},
+		jobs:  []job{{script: "id=" + j.id + " n=" + strconv.FormatInt(j.offset, 10) + "\n" + aliveScript + followScript, timeout: max(patience, time.Second)}},
 		limit: maxOutput,
 		tail:  true,
 		mercy: 0,

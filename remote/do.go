@@ -58,7 +58,7 @@ func (c *Conn) shell(ctx context.Context, title, script string, limit time.Durat
 // shellWithMercy is for what must not be killed at once when it is ended early.
 func (c *Conn) shellWithMercy(ctx context.Context, title, script string, limit, mercy time.Duration) (string, error) {
 	b := &batch{
-		jobs:    []job{{script, limit}},
+		jobs:    []job{{script: script, timeout: limit}},
 		limit:   maxOutput,
 		tail:    true,
 		mercy:   mercy,

@@ -68,7 +68,10 @@
 //	printf '\n%s e %s %s\n' MARK 0 $?; printf … >&2
 //
 // eval in a subshell keeps a syntax error, an exit or a set -e of one probe
-// from the others. Commands of steps run as a look of one section.
+// from the others. A probe that says of itself that it does without runs as
+// eval … </dev/null, one process less; should it end the shell all the same,
+// the sections after it are asked for in one more exec. Commands of steps run
+// as a look of one section.
 //
 // When a section hangs, floods, or the caller cancels, a second exec of the
 // same form kills the process group, with kill -s KILL -- -GROUP, if its leader

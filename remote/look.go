@@ -19,6 +19,10 @@ type Probe struct {
 	Name    string
 	Script  string
 	Timeout time.Duration // 0: ten seconds
+	// Inline saves the process of a subshell: the script runs in the shell of
+	// the look itself. It relies on no variable that neither it nor the prelude
+	// has set, and an exit or a syntax error of it costs an exec more.
+	Inline bool
 	// Endpoints are what a shell cannot look at well: they are tried through
 	// the connection, after the exec.
 	Endpoints []Endpoint
@@ -47,9 +51,9 @@ type Section struct {
 	Clock time.Time `json:"clock,omitzero"`
 }
 
-// Look runs all probes in one exec, each in a subshell of its own. prelude is
-// put before them: functions that they share. A probe that hangs or fails
-// spoils its own section alone; an error means that there are no sections.
+// Look runs all probes in one exec. prelude is put before them: functions that
+// they share. A probe that hangs or fails spoils its own section alone; an error
+// means that there are no sections.
 func (c *Conn) Look(ctx context.Context, prelude string, probes []Probe) ([]Section, error) {
 	sections := make([]Section, len(probes))
 	for i, p := range probes {
@@ -107,7 +111,7 @@ func (c *Conn) reachFor(ctx context.Context, probes []Probe, sections []Section)
 func (c *Conn) lookFrom(ctx context.Context, prelude string, probes []Probe, sections []Section, first int, room *int) (int, error) {
 	var jobs []job
 	for i := first; i < len(probes); i++ {
-		jobs = append(jobs, job{script: probes[i].Script, timeout: orDefault(probes[i].Timeout, 10*time.Second)})
+		jobs = append(jobs, job{script: probes[i].Script, timeout: orDefault(probes[i].Timeout, 10*time.Second), inline: probes[i].Inline})
 	}
 	b := &batch{prelude: prelude, jobs: jobs, room: room, limit: maxSection, spare: 10 * time.Second}
 	err := b.run(ctx, c)

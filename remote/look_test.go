@@ -25,6 +25,8 @@ func TestLookAsEveryKindOfUser(t *testing.T) {
 				{Name: "raw", Script: "printf 'a\\tb\\r\\n\\n'"},
 				{Name: "syntax", Script: "if then ("},
 				{Name: "stdin", Script: "cat; umask; pwd; echo $LC_ALL"},
+				{Name: "inline", Script: "cat; echo oops >&2; set -f; set -- 1 2; IFS=:; cd /etc; (exit 4)", Inline: true},
+				{Name: "tidied", Script: "x='a b'; for y in $x; do echo \"$y $# $(pwd)\" /et*; done", Inline: true},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -34,6 +36,8 @@ func TestLookAsEveryKindOfUser(t *testing.T) {
 				{Name: "raw", Out: "a\tb\r\n\n"},
 				{Name: "syntax", Exit: 2},
 				{Name: "stdin", Out: "0022\n/\nC\n"},
+				{Name: "inline", Err: "oops\n", Exit: 4},
+				{Name: "tidied", Out: "a 0 / /etc\nb 0 / /etc\n"},
 			}
 			for i, w := range want {
 				got := sections[i]
@@ -72,6 +76,11 @@ func TestHungSectionSpoilsItselfAlone(t *testing.T) {
 		{Name: "kills", Script: "echo here; kill -9 $$; exit", Timeout: time.Hour},
 		{Name: "floods", Script: "while :; do echo flood flood flood flood flood flood; done", Timeout: time.Hour},
 		{Name: "f", Script: "echo f"},
+		{Name: "inline hangs", Script: "echo some; sleep 4711", Timeout: time.Second, Inline: true},
+		{Name: "inline", Script: "echo inline", Inline: true},
+		{Name: "inline exits", Script: "echo some; exit 5", Timeout: time.Hour, Inline: true},
+		{Name: "inline ends", Script: "echo some; shift 2", Timeout: time.Hour, Inline: true},
+		{Name: "k", Script: "echo k", Inline: true},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +92,11 @@ func TestHungSectionSpoilsItselfAlone(t *testing.T) {
 		{Name: "kills", Out: "here\n", Failure: "its shell ended early: exit status 137"},
 		{Name: "floods", Failure: "output over 1 MiB"},
 		{Name: "f", Out: "f\n"},
+		{Name: "inline hangs", Out: "some\n", Failure: "no answer within 1s"},
+		{Name: "inline", Out: "inline\n"},
+		{Name: "inline exits", Out: "some\n", Failure: "its shell ended early: exit status 5"},
+		{Name: "inline ends", Out: "some\n", Failure: "its shell ended early: exit status 2"},
+		{Name: "k", Out: "k\n"},
 	} {
 		got := sections[i]
 		if got.Name == "floods" {
@@ -91,8 +105,8 @@ func TestHungSectionSpoilsItselfAlone(t *testing.T) {
 			}
 			got.Out = ""
 		}
-		if got.Name == "kills" {
-			got.Err = "" // the login shell's "Killed"
+		if got.Name == "kills" || got.Name == "inline ends" {
+			got.Err = "" // the login shell's "Killed", dash's complaint
 		}
 		if got.Clock.IsZero() != (w.Failure != "") {
 			t.Errorf("%s: complete at %v", got.Name, got.Clock)

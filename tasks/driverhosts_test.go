@@ -138,7 +138,7 @@ func lookInside(t *testing.T, root, shell string, h inventory.Host) (out, errs s
 	t.Helper()
 	cmd := &exec.Cmd{
 		Path: "/usr/bin/" + shell, Args: []string{"sh"}, Env: []string{"LC_ALL=C", "PATH=/usr/bin"}, Dir: "/",
-		Stdin:       strings.NewReader(Prelude + "( eval " + quote(probeDriver(h)) + " ) </dev/null\n"),
+		Stdin:       strings.NewReader(inOneShell(probeDriver(h))),
 		SysProcAttr: &syscall.SysProcAttr{Chroot: root},
 	}
 	var stdout, stderr bytes.Buffer

@@ -53,6 +53,18 @@ func everything() inventory.Host {
 	}}
 }
 
+// inOneShell is a probe as it runs in a look: in the shell in which others ran
+// before it, which have left a value in every variable that it reads.
+func inOneShell(probe string) string {
+	left := ""
+	for _, name := range regexp.MustCompile(`\$\{?#?([a-z_]\w*)`).FindAllStringSubmatch(Prelude+probe, -1) {
+		if !strings.Contains(Prelude, "\n"+name[1]+"=") && !strings.HasPrefix(Prelude, name[1]+"=") { // those are set for all
+			left += name[1] + "=left\n"
+		}
+	}
+	return Prelude + left + "eval " + quote(probe) + " </dev/null\n"
+}
+
 // run looks with one shell on the machine that the tests run on.
 func run(t *testing.T, shell []string, task Task, h inventory.Host) remote.Section {
 	t.Helper()
@@ -60,7 +72,7 @@ func run(t *testing.T, shell []string, task Task, h inventory.Host) remote.Secti
 		return interpret(t, task, h)
 	}
 	cmd := exec.Command(shell[0], shell[1:]...)
-	cmd.Stdin = strings.NewReader(Prelude + "( eval " + quote(task.Probe(h)) + " ) </dev/null\n")
+	cmd.Stdin = strings.NewReader(inOneShell(task.Probe(h)))
 	cmd.Env = []string{"LC_ALL=C", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

@@ -81,7 +81,7 @@ type Task struct {
 
 // Look is what the task wants to have looked at on a host.
 func (t Task) Look(h inventory.Host) remote.Probe {
-	p := remote.Probe{Name: t.Name, Script: t.Probe(h), Timeout: t.Timeout}
+	p := remote.Probe{Name: t.Name, Script: t.Probe(h), Timeout: t.Timeout, Inline: true}
 	if t.Reach != nil {
 		p.Endpoints = t.Reach(h)
 	}
