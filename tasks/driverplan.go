@@ -49,9 +49,11 @@ func planDriver(h inventory.Host, facts Facts) []Finding {
 	switch {
 	case len(f.GPUs) == 0 && w.RequireGPU:
 		return p.findings(append(found, p.node()))
-	case f.Owner != "":
+	case f.Owner == "gpu-operator":
+		// Its user space is in its container, and its modules are built at its start.
 		return p.findings(append(found, p.owned(), p.node()))
 	}
+	p.w.verify = p.w.verify || f.Owner != ""
 	p.decide()
 	found = append(found, p.secureBoot(), p.space(), p.processes())
 	nouveau := p.nouveau()
@@ -73,12 +75,12 @@ func planDriver(h inventory.Host, facts Facts) []Finding {
 // only verifies, and of what only root may change, what a person has to do.
 func (p *driverPlan) findings(all []change) []Finding {
 	all = slices.DeleteFunc(all, func(c change) bool { return c.Subject == "" })
-	if p.w.verify || p.f.Owner != "" {
+	if p.w.verify {
 		for i := range all {
 			if c := &all[i]; c.State == Pending {
 				c.State, c.Steps, c.Back, c.After, c.Undo, c.adds, c.drops, c.ends = Unmet, nil, nil, nil, nil, nil, nil, nil
-				if strings.HasPrefix(c.Hint, "comes with ") {
-					c.Hint = ""
+				if with, ok := strings.CutPrefix(c.Hint, "comes with "); ok {
+					c.Hint = "see " + with
 				}
 			}
 		}
@@ -257,6 +259,9 @@ func (p *driverPlan) owned() change {
 
 // driver is the headline: what is installed, and the transaction.
 func (p *driverPlan) driver() change {
+	if p.f.Owner != "" {
+		return p.owned()
+	}
 	c := p.finding("nvidia driver", p.w.text()+flavored(p.w.Flavor))
 	c.Have = p.has.describe(p.f)
 	if p.installing() {
@@ -373,7 +378,7 @@ func (p *driverPlan) module(k driverKernel) change {
 	case right && k.Guessed:
 		c.State, c.Hint = Unknown, "whether the kernel of the next boot has a module is not known: name it in GRUB_DEFAULT, or with grub-set-default"
 	case right:
-	case p.no != "":
+	case p.no != "" || p.w.verify && p.reason != "":
 		c.unmet("see nvidia driver")
 	case p.w.verify && !k.Running && k.Module == "":
 		c.unmet("build it before the next boot, or the driver will not load then")
@@ -430,7 +435,7 @@ func (p *driverPlan) loaded() change {
 	switch {
 	case p.route == stay && p.no == "" && p.reason == "":
 		p.brokenGPUs(&c)
-	case p.no != "" && p.reason != "":
+	case (p.no != "" || p.w.verify) && p.reason != "":
 		c.unmet("see nvidia driver")
 	case p.route == stay:
 		c.comesWith("nvidia driver")

@@ -101,17 +101,24 @@ const fabricManagerUnit = "nvidia-fabricmanager"
 // start without it.
 func (p *driverPlan) fabricManager() change {
 	const name = fabricManagerUnit
-	if p.f.NVSwitches == 0 || !p.f.Systemd || p.w.verify {
+	if p.f.NVSwitches == 0 || !p.f.Systemd {
 		return change{}
 	}
 	c := p.service(name)
 	c.Want = p.wantText() + ", " + c.Want
-	if v := p.fabricVersion(); v != "" {
+	v := p.fabricVersion()
+	if v != "" {
 		c.Have = v + ", " + c.Have
 	}
 	u := p.f.unit(name)
 	switch {
 	case c.State == Unmet:
+	case p.w.verify && p.reason != "":
+		c.unmet("see nvidia driver")
+	case p.w.verify && v != "" && v != p.has.version:
+		c.unmet("install the fabric manager of the driver's version")
+	case p.w.verify && u != nil && (!u.Active || !u.Enabled):
+		c.unmet("systemctl enable --now " + name)
 	case p.installing(): // it was stopped, if it ran
 		c.State, c.Steps = Pending, []remote.Step{enable(name, false)}
 	case u != nil && (!u.Active || !u.Enabled):
