@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/runai-prep/runai-prep/internal/fleet"
 	"github.com/runai-prep/runai-prep/internal/report"
 	"github.com/runai-prep/runai-prep/inventory"
-	"github.com/runai-prep/runai-prep/remote"
 )
 
 // A profilesDiff is what changes from one profile to another, as JSON has it.
@@ -64,6 +64,9 @@ would mend it all, 3 when a person has to, 4 when a host could not be looked at.
 			} else {
 				err = writeDiff(a.stdout, d)
 			}
+			if err == nil && output == "text" && d.Upgrade != nil {
+				err = d.Upgrade.Text(a.stdout, d.From, d.To, report.TextOptions{Color: a.colour(a.stdout), Width: a.width(a.stdout), Verbose: a.common.verbose})
+			}
 			if err != nil || d.Upgrade == nil {
 				return err
 			}
@@ -79,28 +82,24 @@ would mend it all, 3 when a person has to, 4 when a host could not be looked at.
 	return c
 }
 
-// upgrade plans for the inventory by both profiles.
+// upgrade looks at the inventory's hosts once and plans for them by both profiles.
 func (a *app) upgrade(ctx context.Context, path, from, to string) (*report.Upgrade, error) {
 	// Its form is this command's own.
 	a.common.output, a.common.outputFiles = "text", nil
-	var results []report.Result
-	for _, profile := range []string{from, to} {
+	var by [2]*expedition
+	for i, profile := range []string{from, to} {
 		a.common.requirements = profile
-		e, err := a.prepare("plan", path)
-		if err != nil {
-			return nil, err
-		}
-		visits := a.look(ctx, e, false)
-		results = append(results, e.conclude(ctx, visits))
-		if ctx.Err() != nil {
-			return nil, interrupted
-		}
-		err = a.dialer.Close()
-		if a.dialer = nil; err != nil {
+		var err error
+		if by[i], err = a.prepare("plan", path); err != nil {
 			return nil, err
 		}
 	}
-	u := report.CompareProfiles(results[0], results[1])
+	var visits [2][]*fleet.Visit
+	a.watch(by[1], len(by[1].hosts), func() { visits[0], visits[1] = by[1].fleet.LookTwice(ctx, by[0].hosts, by[1].hosts) })
+	if ctx.Err() != nil {
+		return nil, interrupted
+	}
+	u := report.CompareProfiles(by[0].conclude(ctx, visits[0]), by[1].conclude(ctx, visits[1]))
 	return &u, nil
 }
 
@@ -151,41 +150,5 @@ func writeDiff(out io.Writer, d profilesDiff) error {
 			}
 		}
 	}
-	if d.Upgrade != nil {
-		writeUpgrade(out, d)
-	}
 	return nil
-}
-
-func writeUpgrade(out io.Writer, d profilesDiff) {
-	u := d.Upgrade
-	fmt.Fprintln(out)
-	for _, h := range u.Hosts {
-		fmt.Fprintf(out, "%s: %s by %s, %s by %s\n", remote.Safe(h.Name), report.Verdict(h.ReadyFrom), d.From, report.Verdict(h.ReadyTo), d.To)
-		writeShifts(out, "breaks", h.Breaks)
-		writeShifts(out, "mended", h.Mended)
-	}
-	writeShifts(out, "fleet", u.Fleet)
-	if len(u.Hosts) == 0 && len(u.Fleet) == 0 {
-		fmt.Fprintln(out, "For no host that was looked at anything changes.")
-	}
-	if len(u.Unlooked) > 0 {
-		fmt.Fprintf(out, "Not to be looked at: %s\n", inventory.Compact(u.Unlooked))
-	}
-	fmt.Fprintf(out, "Ready by %s: %d; by %s: %d\n", d.From, u.ReadyFrom, d.To, u.ReadyTo)
-}
-
-func writeShifts(out io.Writer, word string, shifts []report.Shift) {
-	for _, s := range shifts {
-		f := s.To
-		if f == nil {
-			f = s.From
-			fmt.Fprintf(out, "  %s  %s/%s: not asked for any more\n", word, f.Task, remote.Safe(f.Subject))
-			continue
-		}
-		fmt.Fprintf(out, "  %s  %s/%s: %s; have %s, want %s (%s)\n", word, f.Task, remote.Safe(f.Subject), f.State, remote.Safe(f.Have), remote.Safe(f.Want), f.Why)
-		if f.Warning != "" {
-			fmt.Fprintf(out, "          warning: %s\n", remote.Safe(f.Warning))
-		}
-	}
 }

@@ -2,6 +2,7 @@
 // and for apply the steps and the second look that proves them.
 //
 //	fleet.go   the hosts side by side, one look each
+//	twice.go   one look, and two plans
 //	apply.go   waves: canary, batches, failure budget
 //	change.go  one host: the steps of its findings, the second look, what follows from it
 //	lock.go    who else is at work on a host; a job that was left behind is taken over
@@ -101,25 +102,32 @@ type TaskLook struct {
 // keep, hosts that have something to change stay connected for Apply.
 func (f *Fleet) Look(ctx context.Context, hosts []inventory.Host, keep bool) []*Visit {
 	visits := make([]*Visit, len(hosts))
+	f.sideBySide(len(hosts), func(i int) {
+		v := &Visit{Host: hosts[i], strict: f.Strict}
+		visits[i] = v
+		f.look(ctx, v)
+		if keep {
+			f.takeOver(ctx, v)
+		}
+		if !keep || len(v.pending()) == 0 || len(hosts) > maxHeld {
+			v.hangUp()
+		}
+		f.event(v, "")
+	})
+	return visits
+}
+
+// sideBySide calls visit with 0 to n-1, as many at once as the fleet may.
+func (f *Fleet) sideBySide(n int, visit func(i int)) {
 	var group errgroup.Group
 	group.SetLimit(max(1, f.Parallel))
-	for i, h := range hosts {
-		visits[i] = &Visit{Host: h, strict: f.Strict}
+	for i := range n {
 		group.Go(func() error {
-			v := visits[i]
-			f.look(ctx, v)
-			if keep {
-				f.takeOver(ctx, v)
-			}
-			if !keep || len(v.pending()) == 0 || len(hosts) > maxHeld {
-				v.hangUp()
-			}
-			f.event(v, "")
-			return nil
+			visit(i)
+			return nil // a host's error is its own
 		})
 	}
-	_ = group.Wait() // the functions above return nil: a host's error is its own
-	return visits
+	_ = group.Wait()
 }
 
 // maxHeld bounds the connections that stay open while a person reads a plan.
@@ -127,6 +135,18 @@ const maxHeld = 200
 
 // look connects where there is no connection yet, runs all probes and plans.
 func (f *Fleet) look(ctx context.Context, v *Visit) {
+	var probes []remote.Probe
+	for _, t := range f.Tasks {
+		probes = append(probes, t.Look(v.Host))
+	}
+	if sections, ok := f.see(ctx, v, probes); ok {
+		f.judge(v, sections)
+	}
+}
+
+// see runs the probes on a host and returns the sections by their names; false:
+// the visit's error says why there are none.
+func (f *Fleet) see(ctx context.Context, v *Visit, probes []remote.Probe) (map[string]remote.Section, bool) {
 	start := time.Now()
 	defer func() { v.elapsed += time.Since(start) }()
 	v.Err, v.Looks, v.work = nil, nil, nil
@@ -136,26 +156,28 @@ func (f *Fleet) look(ctx context.Context, v *Visit) {
 	defer cancel()
 	if err := f.connect(ctx, v); err != nil {
 		v.Err, v.interrupted = cause(ctx, err), outer.Err() != nil
-		return
+		return nil, false
 	}
 	f.event(v, "looking")
-	probes := []remote.Probe{{Name: workSection, Script: remote.WorkProbe}}
-	for _, t := range f.Tasks {
-		probes = append(probes, t.Look(v.Host))
-	}
+	probes = append([]remote.Probe{{Name: workSection, Script: remote.WorkProbe}}, probes...)
 	sections, err := v.conn.Look(ctx, tasks.Prelude, probes)
 	if err != nil {
 		v.Err, v.interrupted = cause(ctx, err), outer.Err() != nil
 		v.hangUp()
-		return
+		return nil, false
 	}
 	byName := make(map[string]remote.Section, len(sections))
 	for _, s := range sections {
 		byName[s.Name] = s
 	}
-	f.readWork(v, byName[workSection])
+	return byName, true
+}
+
+// judge plans by what was seen.
+func (f *Fleet) judge(v *Visit, sections map[string]remote.Section) {
+	f.readWork(v, sections[workSection])
 	for _, t := range f.Tasks {
-		s, ok := byName[t.Name]
+		s, ok := sections[t.Name]
 		if !ok {
 			s = remote.Section{Name: t.Name, Failure: "the probe printed nothing at all"}
 		}

@@ -188,35 +188,45 @@ func addVariant(vs []variant, text, host string) []variant {
 // fleet may share them whatever else is wrong with its hosts.
 func asides(r Result) []group {
 	var items []item
-	at := map[string]int{}
 	for _, h := range r.Hosts {
 		for _, f := range h.Findings {
-			if !f.noted() {
-				continue
+			if f.noted() {
+				f.Steps, f.Plan = nil, nil // they are not carried out
+				items = append(items, itemOf(f, []string{h.Name}))
 			}
-			f.Steps, f.Plan = nil, nil // they are not carried out
-			it := itemOf(f, []string{h.Name})
-			k := it.key()
-			i, known := at[k]
-			if !known {
-				at[k] = len(items)
-				items = append(items, it)
-				continue
-			}
-			items[i].haves = addVariant(items[i].haves, f.Have, h.Name)
-			items[i].errors = addVariant(items[i].errors, f.Error, h.Name)
+		}
+	}
+	groups := shared(items)
+	slices.SortStableFunc(groups, func(a, b group) int {
+		return cmp.Compare(btoi(a.items[0].Ignored != ""), btoi(b.items[0].Ignored != ""))
+	})
+	return groups
+}
+
+// shared puts together what is the same on several hosts, whatever else there is
+// to be said of them: a group for each finding, first what most hosts have. The
+// items have no steps.
+func shared(items []item) []group {
+	var once []item
+	at := map[string]int{}
+	for _, it := range items {
+		k := it.key()
+		i, known := at[k]
+		if !known {
+			at[k] = len(once)
+			once = append(once, it)
+			continue
+		}
+		for _, host := range hostsOf(it.haves) {
+			once[i].haves = addVariant(once[i].haves, it.Have, host)
+			once[i].errors = addVariant(once[i].errors, it.Error, host)
 		}
 	}
 	var groups []group
-	for _, it := range mergeSubjects(items) {
+	for _, it := range mergeSubjects(once) {
 		groups = append(groups, group{status: it.status(), names: hostsOf(it.haves), items: []item{it}})
 	}
-	slices.SortStableFunc(groups, func(a, b group) int {
-		return cmp.Or(
-			cmp.Compare(btoi(a.items[0].Ignored != ""), btoi(b.items[0].Ignored != "")),
-			-cmp.Compare(len(a.names), len(b.names)),
-		)
-	})
+	slices.SortStableFunc(groups, func(a, b group) int { return -cmp.Compare(len(a.names), len(b.names)) })
 	return groups
 }
 

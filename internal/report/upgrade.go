@@ -12,6 +12,8 @@ type Upgrade struct {
 	ReadyTo   int `json:"ready_to"`
 	// Unlooked are hosts that one of the two could not look at.
 	Unlooked []string `json:"unlooked"`
+
+	looked int // hosts
 }
 
 // A HostUpgrade is what changes for one host.
@@ -42,6 +44,7 @@ func CompareProfiles(from, to Result) Upgrade {
 			u.Unlooked = append(u.Unlooked, a.Name)
 			continue
 		}
+		u.looked++
 		h := HostUpgrade{Name: a.Name, ReadyFrom: a.Ready, ReadyTo: b.Ready}
 		h.Breaks, h.Mended = shifts(a.Findings, b.Findings)
 		if a.Ready {
