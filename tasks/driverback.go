@@ -67,8 +67,11 @@ func (p *driverPlan) goingBack() []remote.Step {
 		back.Stream = streamOf(p.enabledStream())
 	}
 	steps = append(steps, p.install(back))
-	if p.f.Manager == "apt" {
+	switch p.f.Manager {
+	case "apt":
 		steps = append(steps, p.formerPin())
+	case "dnf", "yum":
+		steps = append(steps, p.formerLock(former)...)
 	}
 	for _, k := range p.f.Kernels {
 		if k.Module != "" {
@@ -132,6 +135,24 @@ func (p *driverPlan) formerPin() remote.Step {
 		step.Run.Script = "umask 022\nprintf %s " + quote(was.content) + " >" + pinPath
 	}
 	return step
+}
+
+// formerLock locks the former versions again, or none where none were: dnf and
+// yum lock a version, and it may be the new one's by then.
+func (p *driverPlan) formerLock(former []driverPackage) []remote.Step {
+	var held []string
+	for _, i := range former {
+		if i.Held {
+			held = append(held, i.Name)
+		}
+	}
+	switch {
+	case held != nil:
+		return []remote.Step{holdStep(p.f.Manager, held, true, false)}
+	case p.w.Hold:
+		return []remote.Step{holdStep(p.f.Manager, p.holdNames(), false, false)}
+	}
+	return nil
 }
 
 func (p *driverPlan) enabledStream() string {

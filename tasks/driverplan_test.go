@@ -226,6 +226,7 @@ var situations = []situation{
 	{"rocky-9/none, cuda-repo", []part{rocky9, cudaRepo, rockyCUDA}},
 	{"rocky-9/none, cuda-repo not set up", []part{rocky9, cudaRepo}},
 	{"rocky-9/stream change", []part{rocky9, cudaRepo, rockyCUDA, rocky535, wish(">= 550, < 551")}},
+	{"rocky-9/stream change, with a way back", []part{rocky9, cudaRepo, rockyCUDA, rocky535, wish(">= 550, < 551"), rollback}},
 	{"rocky-9/NVSwitch, the fabric manager is another version", []part{rocky9, cudaRepo, rockyCUDA, rocky535, func(f *driverFacts, _ *inventory.Driver) {
 		f.NVSwitches = 4
 		f.Packages = append(f.Packages, driverPackage{Name: "nvidia-fabric-manager", Version: "535.161.08-1"})

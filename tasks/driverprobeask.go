@@ -95,7 +95,8 @@ offers() {
 		for file in /etc/yum.repos.d/*.repo; do
 			if [ -e "$file" ]; then show "$file"; fi
 		done
-		set -- 'nvidia-driver*' 'nvidia-open*' 'kmod-nvidia*' 'cuda-drivers*' 'nvidia-fabric*' nvidia-persistenced nvidia-modprobe dkms gcc make \
+		set -- 'nvidia-driver*' 'nvidia-open*' 'kmod-nvidia*' 'cuda-drivers*' 'nvidia-fabric*' nvidia-persistenced nvidia-modprobe \
+			nvidia-kmod-common nvidia-settings nvidia-xconfig 'nvidia-libXNVCtrl*' 'libnvidia-*' dkms gcc make \
 			"kernel-devel-$running" "kernel-devel-$next" kernel-headers "kernel-modules-extra-$running" "kernel-modules-extra-$next"
 		if [ "$manager_name" = dnf ]; then
 			# Streams that are not enabled hide their packages, unless asked so.
@@ -110,7 +111,7 @@ offers() {
 		for file in /etc/zypp/repos.d/*.repo; do
 			if [ -e "$file" ]; then show "$file"; fi
 		done
-		{ ran zypper timeout -s KILL 40 env ZYPP_READONLY_HACK=1 zypper --no-refresh -n -q search -s -t package 'nvidia*' 'cuda-drivers*' dkms gcc make kernel-default-devel; } 2>/dev/null
+		{ ran zypper timeout -s KILL 40 env ZYPP_READONLY_HACK=1 zypper --no-refresh -n -q search -s -t package 'nvidia*' 'libnvidia*' 'cuda-drivers*' dkms gcc make kernel-default-devel; } 2>/dev/null
 		;;
 	esac
 }
