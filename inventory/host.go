@@ -109,7 +109,8 @@ type Resources struct {
 	DiskPath  string // whose filesystem MinDisk is about
 }
 
-// A Proxy is the outbound proxy that a host must use.
+// A Proxy is the outbound proxy that a host must use; or, without a URL, the
+// authority of a box that looks into TLS on the way and is no proxy.
 type Proxy struct {
 	HTTPProxy      string // URL without credentials; may be empty
 	HTTPSProxy     string
@@ -121,6 +122,9 @@ type Proxy struct {
 	Targets        []string       // nil: the default set
 	Why            string
 }
+
+// HasURL reports whether there is a proxy to be asked. It is false of nil.
+func (p *Proxy) HasURL() bool { return p != nil && (p.HTTPProxy != "" || p.HTTPSProxy != "") }
 
 // A Squid makes the host itself the outbound proxy.
 type Squid struct {

@@ -162,3 +162,14 @@ func (l *loader) checkMount(m Mount, layers []*layer) {
 func said(layers []*layer, name string) bool {
 	return overridden(layers, name) || slices.ContainsFunc(layers, func(l *layer) bool { return slices.Contains(l.broken, name) })
 }
+
+// saidEmpty reports whether the last word on a list is that it has no elements.
+func saidEmpty(layers []*layer, name string) bool {
+	for _, l := range slices.Backward(layers) {
+		if at, ok := l.attrs[name]; ok {
+			list, _ := at.value.Unmark()
+			return list.CanIterateElements() && list.LengthInt() == 0
+		}
+	}
+	return false
+}

@@ -107,13 +107,33 @@ func registryName(s string) error {
 // checkProxy finds what only the whole of a proxy block shows.
 func (l *loader) checkProxy(p *Proxy, layers []*layer) {
 	top := layers[len(layers)-1]
+	if !said(layers, "http_proxy") && !said(layers, "https_proxy") {
+		l.checkTransparent(layers)
+		return
+	}
 	switch {
-	case !said(layers, "http_proxy") && !said(layers, "https_proxy"):
-		l.errorf(top.rng, "Proxy without URL", "The proxy has neither http_proxy nor https_proxy. Add one, or take the block away with enabled = false.")
 	case !said(layers, "username") && !p.Password.IsZero():
 		l.errorf(top.rng, "Proxy without user name", "The proxy has a password but no user name. Add username = ….")
 	case p.Username != "" && !said(layers, "password"):
 		l.warnf(top.rng, "Proxy without password", "The proxy has a user name but no password, and so is asked with an empty one. Add password = env(\"PROXY_PASSWORD\"), or leave the user name out.")
+	}
+}
+
+// checkTransparent is about a block that names no proxy: certificates may stand
+// alone, for a box that looks into TLS on the way; what is about a proxy may not.
+func (l *loader) checkTransparent(layers []*layer) {
+	top := layers[len(layers)-1]
+	var idle []string
+	for _, name := range []string{"username", "password", "no_proxy"} {
+		if said(layers, name) {
+			idle = append(idle, name)
+		}
+	}
+	switch {
+	case !said(layers, "ca_certificates") || saidEmpty(layers, "ca_certificates"):
+		l.errorf(top.rng, "Proxy without URL", "The proxy has neither http_proxy nor https_proxy. Add one; or give ca_certificates alone, where a box on the way looks into TLS without being a proxy; or take the block away with enabled = false.")
+	case idle != nil:
+		l.errorf(top.rng, "Proxy without URL", "The block names no proxy, so that %s would have no effect. Add http_proxy or https_proxy; or leave nothing but ca_certificates and targets, where a box on the way looks into TLS without being a proxy.", strings.Join(idle, " and "))
 	}
 }
 

@@ -25,7 +25,7 @@ func (b *hostBuilder) fillNoProxy() {
 	seen := map[*Settings]bool{}
 	for i := range b.hosts {
 		s := b.hosts[i].Settings
-		if s.Proxy == nil || seen[s] {
+		if !s.Proxy.HasURL() || seen[s] {
 			continue
 		}
 		seen[s] = true

@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -28,6 +29,11 @@ func TestPresentEndpoints(t *testing.T) {
   no_proxy    = ["b.test"]
 }
 `
+	pem, err := os.ReadFile("../inventory/testdata/faults/ca/valid.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	box := "proxy {\n  ca_certificates = [<<EOT\n" + string(pem) + "EOT\n  ]\n}\n"
 	wished := "HTTP_PROXY=http://wished:3128 HTTPS_PROXY=http://wished:3128 NO_PROXY=b.test,localhost"
 	for name, c := range map[string]struct {
 		inventory string
@@ -43,10 +49,17 @@ func TestPresentEndpoints(t *testing.T) {
 		"in a file of ours":     {wish, proxied(unit("docker", "\n|EnvironmentFiles=/etc/runai-prep/proxy.env (ignore_errors=yes)")), ""},
 		"not looked at":         {wish, remote.Section{Name: "proxy", Failure: "no answer within 10s"}, ""},
 		"no proxy wished":       {"", remote.Section{Name: "egress", Out: "@units\n" + unit("containerd", "HTTPS_PROXY=http://old:8080") + "@end\n"}, "containerd a.test old:8080, containerd b.test old:8080"},
+		"a box, and no proxy":   {box, proxied(unit("containerd", "HTTPS_PROXY=http://old:8080"), unit("docker", "")), "containerd a.test old:8080, containerd b.test old:8080"},
 		"no proxy anywhere":     {"", remote.Section{Name: "egress", Out: "@units\n" + unit("containerd", "") + "@end\n"}, ""},
 		"no proxy, nothing set": {"", remote.Section{Name: "egress", Out: "@end\n"}, ""},
 	} {
 		h := loadHost(t, c.inventory+"requirements = \"none\"\nrequirements \"none\" {}\negress { allow = [\"a.test\", \"b.test\"] }\nhost \"localhost\" {}\n")
+		// The authority of a box is trusted for every way, there where TLS is spoken.
+		for _, e := range append(reachEgress(h), presentEndpoints(h, []remote.Section{c.section})...) {
+			if (len(e.Roots) == 1 && e.Roots[0] == string(pem)) != (c.inventory == box) {
+				t.Errorf("%s: %s trusts %q", name, e.Host, e.Roots)
+			}
+		}
 		var got []string
 		for _, e := range presentEndpoints(h, []remote.Section{{Name: "resources"}, c.section}) {
 			way := "straight"

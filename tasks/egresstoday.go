@@ -191,12 +191,12 @@ func (f *egressFacts) today(h inventory.Host, g *Finding) {
 			goes = strings.Replace(strings.Replace(goes, "goes", "go", 1), "asks", "ask", 1)
 		}
 		state, have, hint := judgeReached(r)
-		if h.Proxy != nil {
+		if h.Proxy.HasURL() {
 			g.Have += "; today " + r.Of + " " + goes + ": " + have
 			continue
 		}
 		if state != OK || g.State != OK {
-			hint = "no proxy block is in the inventory, so that nothing of this is changed: give one, or take the proxy out of " + r.Of + "'s units" + andThen(hint)
+			hint = "the inventory names no proxy, so that nothing of this is changed: give one in a proxy block, or take the proxy out of " + r.Of + "'s units" + andThen(hint)
 		}
 		g.Have = r.Of + " " + goes + ": " + have + "; straight: " + g.Have
 		g.State, g.Hint = state, hint

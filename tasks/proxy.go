@@ -81,6 +81,7 @@ done
 	}
 	b.WriteString(probeUnits)
 	b.WriteString(probeTrust(w.certificates))
+	b.WriteString(probeTimes)
 	b.WriteString("fi\n" + probeEnd)
 	return b.String()
 }
@@ -99,7 +100,8 @@ func secretFile(path string, credentials bool, content string) string {
 // variables for each: drop-ins, environment files, the process itself. Drop-ins
 // of ours are looked at whether their unit is there or not. It adds to the
 // arguments the files of which one stat at the end tells modes and times; that
-// is only needed for passwords, and for processes that do not run as wished.
+// is only needed for passwords, for processes that do not run as wished, and for
+// certificates that they may have begun before.
 const probeUnits = `
 assigns() {
 	printf '@assigns %s\n' "$1"
@@ -138,7 +140,7 @@ environ() {
 	if [ $environ_count != $wanted_count ]; then times=true; fi
 	echo "!count $environ_count"
 }
-` + probeHasUnit + `units=
+` + probeHasUnit + `units= pulls=false
 for unit in containerd docker crio kubelet; do
 	file=/etc/systemd/system/$unit.service.d/` + dropInName + `
 	if [ -e "$file" ] || [ -L "$file" ]; then
@@ -202,6 +204,7 @@ if [ -n "$units" ] && [ -d /run/systemd/system ]; then
 			;;
 		esac
 		if [ -n "$id" ] && [ -n "$pid" ]; then
+			if [ "$id" != kubelet.service ] && [ "$pid" != 0 ]; then pulls=true; fi
 			environ "$id" "$pid"
 			id= pid=
 		fi
@@ -209,5 +212,11 @@ if [ -n "$units" ] && [ -d /run/systemd/system ]; then
 	IFS=$old_ifs
 	set +f
 fi
-if $times && [ $# -gt 0 ]; then ran modes stat -c '%a %u %n %Y' "$@"; fi
+`
+
+// ownProcess is where the probe reads the host's clock without another program:
+// the folder of a process that has just begun is as old as the look.
+const ownProcess = "/proc/self/."
+
+const probeTimes = `if $times && [ $# -gt 0 ]; then ran modes stat -c '%a %u %n %Y' "$@"; fi
 `

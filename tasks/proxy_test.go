@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/tools/txtar"
 
@@ -121,10 +122,17 @@ func TestProbeOfUnits(t *testing.T) {
 	write("/usr/lib/systemd/system/docker.service", "[Service]\n")
 	write("/run/systemd/system/.keep", "")
 	write("/bin/systemctl", "#!/bin/sh\necho 'MainPID="+strconv.Itoa(os.Getpid())+"\nEnvironment=\nId=docker.service\nLoadState=loaded\nActiveState=active\nNeedDaemonReload=no'\n[ \"$TZ\" != UTC ] || echo 'ExecMainStartTimestamp=Tue 2026-11-24 12:32:42 UTC'\n")
+	pem, err := os.ReadFile("../inventory/testdata/faults/ca/valid.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
 	h := everything()
+	h.Proxy.CACertificates = []string{string(pem)}
+	certificate := trustStores["debian"].path(splitCertificates(h.Proxy.CACertificates)[0])
+	write(certificate, string(pem))
 	task := Task{Name: "proxy", Probe: func(inventory.Host) string {
 		script := "PATH=" + root + "/bin:$PATH\n" + Proxy.Probe(h)
-		for _, folder := range []string{"/etc/systemd/system", "/run/systemd", "/usr/lib/systemd/system"} {
+		for _, folder := range []string{"/etc/systemd/system", "/run/systemd", "/usr/lib/systemd/system", trustStores["debian"].folder} {
 			script = strings.ReplaceAll(script, folder, root+folder)
 		}
 		return strings.ReplaceAll(script, "dir in /etc /run", "dir in "+root+"/etc /run/nothing "+root+"/usr/lib /run/nothing")
@@ -147,7 +155,10 @@ func TestProbeOfUnits(t *testing.T) {
 		if u := f.unit("docker"); u == nil || u.process != Present || u.began.Unix() != 1795523562 {
 			t.Errorf("%v: the process was not seen:\n%s", shell, s.Out)
 		}
-		for _, name := range []string{away, own, "/etc/systemd/system/docker.service.d/zz last.conf"} {
+		if age := time.Now().Unix() - f.written[ownProcess]; age < -60 || age > 600 || f.uptime == 0 {
+			t.Errorf("%v: the host's clock is %d s behind, and it is up for %d s:\n%s", shell, age, f.uptime, s.Out)
+		}
+		for _, name := range []string{away, own, certificate, "/etc/systemd/system/docker.service.d/zz last.conf"} {
 			if f.written[name] == 0 {
 				t.Errorf("%v: %s has no time:\n%s", shell, name, s.Out)
 			}

@@ -24,6 +24,7 @@ type proxyFacts struct {
 	files   map[string]file
 	modes   map[string]string // "600 0": mode and owner
 	written map[string]int64  // when, by the host's clock, in seconds since 1970
+	uptime  int64             // seconds since the boot
 	intact  map[string]bool   // signed files: as they were written?
 	assigns []assigns
 	apt     []aptLine
@@ -102,6 +103,11 @@ func readProxy(s remote.Section) (Facts, error) {
 					}
 				}
 				f.modes[name] = fields[0] + " " + fields[1]
+			}
+		case "uptime":
+			seconds, _, _ := strings.Cut(b.rest, ".")
+			if f.uptime, err = strconv.ParseInt(seconds, 10, 64); err != nil {
+				return nil, fmt.Errorf("probe %s: /proc/uptime: %w", s.Name, err)
 			}
 		case "closed":
 			f.closed = append(f.closed, b.rest)
@@ -190,6 +196,19 @@ func (f *proxyFacts) startedSince(u *unitFacts) bool {
 		}
 	}
 	return true
+}
+
+// beganBefore reports whether a unit's process is known to have begun before one
+// of these files was written. To start it once more disturbs what runs, so that
+// no clock is believed which may have been set since: a file from before the boot
+// is older than every process, be the hour of its start what it may, and one from
+// the future says nothing.
+func (f *proxyFacts) beganBefore(u *unitFacts, files []string) bool {
+	now := f.written[ownProcess]
+	return !u.began.IsZero() && slices.ContainsFunc(files, func(name string) bool {
+		written := f.written[name]
+		return written > u.began.Unix() && written > now-f.uptime && written <= now
+	})
 }
 
 func (f *proxyFacts) unit(name string) *unitFacts {

@@ -11,9 +11,10 @@ import (
 )
 
 // certificates are one finding: which of the wished are trusted, whoever put
-// them there. Runtimes read the bundle when they start, so those of units, which
-// are the wished ones, are restarted, unless their own finding does that.
-func (p *proxyPlan) certificates(units []change) []change {
+// them there. Runtimes read the bundle once, when they first need it, so those of
+// them that run and are wished are restarted; and so are those that have run
+// since before one of ours came to the host, because an earlier apply was cut off.
+func (p *proxyPlan) certificates(wished func(target string) bool) []change {
 	if len(p.w.certificates) == 0 {
 		return nil
 	}
@@ -21,6 +22,7 @@ func (p *proxyPlan) certificates(units []change) []change {
 	var names, missing []string
 	store, known := trustStores[p.f.trust()]
 	var writes []remote.Step
+	var ours []string // files of those that are trusted
 	for _, cert := range p.w.certificates {
 		names = append(names, cert.name)
 		has, content := p.f.files[store.path(cert)], cert.pem
@@ -30,36 +32,64 @@ func (p *proxyPlan) certificates(units []change) []change {
 		add := entry{"file", has.Path, fmt.Sprintf("%x", sha256.Sum256([]byte(content)))}
 		p.kept = append(p.kept, add)
 		if slices.Contains(p.f.Trusted, cert.line()) {
+			ours = append(ours, has.Path)
 			continue
 		}
 		missing = append(missing, cert.name)
-		if has.content != content {
-			writes = append(writes, p.writeOurs(has, content, 0o644))
-			c.adds = append(c.adds, add)
-		}
+		// One that is there is written all the same: its time tells who began
+		// before it was trusted.
+		writes = append(writes, p.writeOurs(has, content, 0o644))
+		c.adds = append(c.adds, add)
 	}
 	c.Want = "trusted: " + strings.Join(names, ", ")
-	switch {
-	case !known:
+	if !known {
 		c.State, c.Have = Unmet, "no store of certificates is known for this host"
 		return []change{c}
-	case missing == nil:
-		c.Have = "in " + store.bundle
-		return []change{c}
 	}
-	c.State, c.Have = Pending, "not trusted: "+strings.Join(missing, ", ")
-	if p.f.noTool {
-		c.Steps = append(c.Steps, install(p.f.Manager, store.pkg))
+	c.Have = "in " + store.bundle
+	if missing != nil {
+		c.State, c.Have = Pending, "not trusted: "+strings.Join(missing, ", ")
+		if p.f.noTool {
+			c.Steps = append(c.Steps, install(p.f.Manager, store.pkg))
+		}
+		c.Steps = append(append(c.Steps, writes...), updateTrust(store, false))
 	}
-	c.Steps = append(append(c.Steps, writes...), updateTrust(store, false))
-	for _, unit := range units {
-		u := p.f.unit(unit.Subject)
-		planned := slices.ContainsFunc(unit.Steps, func(s remote.Step) bool { return s.Disrupts != "" })
-		if u != nil && u.Load == "loaded" && u.pid > 0 && !planned && u.Name != "kubelet" { // it pulls no images
-			c.Steps = append(c.Steps, restart(u.Name))
+	var late []string
+	for _, name := range pullers { // the kubelet asks nobody outside
+		u := p.f.unit(name)
+		if u == nil || u.Load != "loaded" || u.pid == 0 || !wished(name) {
+			continue
+		}
+		before := p.f.beganBefore(u, ours)
+		if before {
+			late = append(late, name)
+		}
+		if before || missing != nil {
+			c.Steps = append(c.Steps, restart(name))
 		}
 	}
+	if missing == nil && late != nil {
+		c.State = Pending
+		c.Have = "trusted, but " + strings.Join(late, " and ") + " began before that, and cannot know it"
+	}
 	return []change{c}
+}
+
+// leaveRestarts leaves restarts to those changes that bring them anyway, later.
+func (c *change) leaveRestarts(others []change) {
+	var with []string
+	c.Steps = slices.DeleteFunc(c.Steps, func(s remote.Step) bool {
+		i := slices.IndexFunc(others, func(o change) bool {
+			return slices.ContainsFunc(o.Steps, func(other remote.Step) bool { return other.Title == s.Title })
+		})
+		if i >= 0 {
+			with = append(with, others[i].Subject)
+		}
+		return i >= 0
+	})
+	if c.State == Pending && len(c.Steps) == 0 {
+		c.comesWith(strings.Join(with, ", "))
+	}
 }
 
 func (f *proxyFacts) trust() string {
@@ -116,6 +146,10 @@ func (p *proxyPlan) removals() []change {
 		}
 		seen[e.path] = true
 		switch c, found := p.removal(e); {
+		case !found && c.Subject == certificates.Subject:
+			// Its file is gone and it may be trusted still, if who took it away
+			// was cut off.
+			certificates.drops = append(certificates.drops, e)
 		case !found:
 		case c.Subject == certificates.Subject && c.State == Pending:
 			certificates.Steps = append(certificates.Steps, c.Steps...)
@@ -126,7 +160,7 @@ func (p *proxyPlan) removals() []change {
 			gone = append(gone, c)
 		}
 	}
-	if n := len(certificates.Steps); n > 0 {
+	if n := len(certificates.drops); n > 0 {
 		certificates.Have = fmt.Sprintf("%d that runai-prep made trusted", n)
 		certificates.Want = "trusted no longer by what starts from now on"
 		certificates.Steps = append(certificates.Steps, updateTrust(trustStores[p.f.trust()], true))

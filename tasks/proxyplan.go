@@ -30,11 +30,12 @@ func planProxy(h inventory.Host, facts Facts) []Finding {
 	if h.Proxy == nil && len(p.f.ledger.entries) == 0 {
 		return nil
 	}
-	var before, units []change
+	var before, units, trust []change
 	if h.Proxy != nil {
 		p.w, p.why = wishOf(h.Proxy), h.Proxy.Why
 		wished := func(target string) bool { return h.Proxy.Targets == nil || slices.Contains(h.Proxy.Targets, target) }
 		listed := h.Proxy.Targets != nil
+		trust = p.certificates(wished)
 		if len(p.w.assignments()) > 0 {
 			if wished("environment") {
 				before = append(before, p.environment())
@@ -67,9 +68,11 @@ func planProxy(h inventory.Host, facts Facts) []Finding {
 			}
 		}
 	}
-	changes := append(before, p.certificates(units)...)
 	gone := p.removals()
-	changes = append(changes, units...)
+	for i := range trust {
+		trust[i].leaveRestarts(append(slices.Clone(units), gone...))
+	}
+	changes := slices.Concat(before, trust, units)
 	if h.Proxy != nil {
 		changes = append(changes, p.noProxy(h.Proxy, append(slices.Clone(before), units...))...)
 	}

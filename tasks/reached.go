@@ -126,7 +126,7 @@ func judgeReached(r remote.Reached) (state State, have, hint string) {
 		if r.Issuer != "" {
 			have += ", issued by " + r.Issuer
 		}
-		hint = "where a box on the way looks into TLS, let it pass this host through, or give its authority as ca_certificates in the proxy block"
+		hint = "where a box on the way looks into TLS, let it pass this host through, or give its authority as ca_certificates in a proxy block, where they may stand alone"
 		switch {
 		case strings.Contains(r.Said, "valid for"): // other names, or none
 			hint = "another server answers there: see where the name leads, and what stands on the way"

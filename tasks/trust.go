@@ -103,12 +103,30 @@ if command -v update-ca-certificates >/dev/null || command -v update-ca-trust >/
 		b.WriteString("esac\nif [ -r \"$bundle\" ]; then ran trusted grep -xF" + patterns(wanted) + " \"$bundle\"; fi\n")
 	}
 	// Those that we put there, now and earlier.
+	times := ""
+	if len(wanted) > 0 {
+		times = `
+			if $pulls; then
+				times=true
+				set -- "$@" "$file"
+			fi`
+	}
 	b.WriteString(`for dir in ` + trustStores["debian"].folder + ` ` + trustStores["el"].folder + ` ` + trustStores["suse"].folder + `; do
 	for file in "$dir"/runai-prep-*; do
-		if [ -e "$file" ]; then show "$file"; fi
+		if [ -e "$file" ]; then
+			show "$file"` + times + `
+		fi
 	done
 done
 `)
+	if len(wanted) > 0 {
+		b.WriteString(`if $pulls && [ -r /proc/uptime ]; then
+	read -r up rest </proc/uptime
+	echo "@uptime $up"
+	set -- "$@" ` + ownProcess + `
+fi
+`)
+	}
 	return b.String()
 }
 

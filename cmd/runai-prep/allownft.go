@@ -20,7 +20,7 @@ import (
 // and if it is the proxy, to what all hosts need.
 func directOf(h inventory.Host) []inventory.Endpoint {
 	direct := h.Egress
-	if h.Proxy != nil {
+	if h.Proxy.HasURL() {
 		direct = nil
 		for _, raw := range []string{h.Proxy.HTTPProxy, h.Proxy.HTTPSProxy} {
 			u, err := url.Parse(raw)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // own is a path as this process sees it: it has a /proc/self of its own.
@@ -86,6 +87,7 @@ func (s procSeen) node(m *Machine) *node {
 		return &n
 	}
 	top := add(nil, "", node{mode: fs.ModeDir | 0o555})
+	top.mtime = time.Now() // as Linux has it: of when somebody first looked
 	for name, text := range map[string]string{
 		"stat": fmt.Sprintf("%d (%s) R %d %d %d 0 -1 4194304 100 0 0 0 0 0 0 0 20 0 1 0 %d 2600000 200\n",
 			s.pid, comm, s.parent, s.group, s.sid, 1000+s.pid),
