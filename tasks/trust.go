@@ -102,31 +102,31 @@ if command -v update-ca-certificates >/dev/null || command -v update-ca-trust >/
 		}
 		b.WriteString("esac\nif [ -r \"$bundle\" ]; then ran trusted grep -xF" + patterns(wanted) + " \"$bundle\"; fi\n")
 	}
-	// Those that we put there, now and earlier.
-	times := ""
+	// Those that we put there, now and earlier; and when, for those who may have
+	// begun before.
+	dated := ""
 	if len(wanted) > 0 {
-		times = `
+		dated = `
 			if $pulls; then
-				times=true
+				dated=true
 				set -- "$@" "$file"
 			fi`
 	}
-	b.WriteString(`for dir in ` + trustStores["debian"].folder + ` ` + trustStores["el"].folder + ` ` + trustStores["suse"].folder + `; do
+	b.WriteString(`dated=false
+for dir in ` + trustStores["debian"].folder + ` ` + trustStores["el"].folder + ` ` + trustStores["suse"].folder + `; do
 	for file in "$dir"/runai-prep-*; do
 		if [ -e "$file" ]; then
-			show "$file"` + times + `
+			show "$file"` + dated + `
 		fi
 	done
 done
-`)
-	if len(wanted) > 0 {
-		b.WriteString(`if $pulls && [ -r /proc/uptime ]; then
+if $dated && [ -r /proc/uptime ]; then
+	times=true
 	read -r up rest </proc/uptime
 	echo "@uptime $up"
 	set -- "$@" ` + ownProcess + `
 fi
 `)
-	}
 	return b.String()
 }
 
