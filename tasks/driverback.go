@@ -46,9 +46,11 @@ func (p *driverPlan) goingBack() []remote.Step {
 	if !key {
 		return nil
 	}
-	for _, name := range p.to.bare {
-		if !p.installed(name) && (kernelPackage.MatchString(name) || branchNamed.MatchString(name)) {
-			back.Remove = append(back.Remove, name)
+	for i, name := range p.to.bare {
+		switch {
+		case !p.installed(name) && (kernelPackage.MatchString(name) || branchNamed.MatchString(name)),
+			p.f.Manager == "zypper" && kernelPackage.MatchString(name) && !slices.Contains(back.Names, p.to.names[i]): // see besides
+			back.Remove = append(back.Remove, p.to.names[i])
 		}
 	}
 	loaded := len(p.f.GPUs) > 0 && p.f.Loaded.Version != ""

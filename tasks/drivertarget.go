@@ -285,7 +285,7 @@ func (p *driverPlan) unresolved(rows []packaging) (t *driverTarget, why, hint st
 		open = has
 	} else if branch != 0 {
 		may := p.w.flavors(p.need, branch)
-		open = len(may) > 0 && may[0]
+		open = len(may) > 0 && may[0] || row.openFirst && branch >= firstOpen && slices.Contains(may, true)
 	}
 	set := row.set(open)
 	t = &driverTarget{packaging: row, open: open, branch: branch}
@@ -453,6 +453,7 @@ func (p *driverPlan) leftovers(t *driverTarget) []string {
 	named := strings.Contains(strings.Join(t.set(t.open).key, " "), "{B}")
 	for _, i := range p.f.Packages {
 		if slices.Contains(t.bare, i.Name) {
+			gone = append(gone, p.besides(t, i)...)
 			continue
 		}
 		m := branchNamed.FindStringSubmatch(i.Name)
@@ -471,4 +472,14 @@ func (p *driverPlan) leftovers(t *driverTarget) []string {
 		gone = append(gone, i.Name)
 	}
 	return gone
+}
+
+// besides is a package of SUSE's with modules that would stay beside the same
+// one of another version (multiversion(kernel)), although the files are the same.
+func (p *driverPlan) besides(t *driverTarget, installed driverPackage) []string {
+	name, exact := installed.Name, installed.Name+"="+installed.Version
+	if p.f.Manager != "zypper" || !kernelPackage.MatchString(name) || slices.Contains(t.names, name) || slices.Contains(t.names, exact) {
+		return nil
+	}
+	return []string{exact}
 }

@@ -133,7 +133,7 @@ func (p *proxyPlan) removals() []change {
 			if slices.ContainsFunc(c.drops, func(e entry) bool { return e.kind == "was" }) {
 				c.Want = "set as it was before"
 			}
-			gone = append(gone, c)
+			gone = together(gone, c)
 		}
 	}
 	certificates := change{Finding: Finding{Subject: "ca certificates", State: Pending, Why: noLonger}}
@@ -167,6 +167,28 @@ func (p *proxyPlan) removals() []change {
 		gone = append(gone, certificates)
 	}
 	return append(gone, last...)
+}
+
+// together adds a change to that of the same subject: zypper's address and its
+// credentials are in two files. Where one cannot be made, neither is.
+func together(all []change, c change) []change {
+	i := slices.IndexFunc(all, func(d change) bool { return d.Subject == c.Subject })
+	switch {
+	case i < 0:
+		return append(all, c)
+	case all[i].State != Pending:
+		return all
+	case c.State != Pending:
+		all[i] = c
+		return all
+	}
+	d := &all[i]
+	d.Have += "; " + c.Have
+	if d.Hint == "" {
+		d.Hint = c.Hint
+	}
+	d.Steps, d.drops = append(d.Steps, c.Steps...), append(d.drops, c.drops...)
+	return all
 }
 
 func subjectOf(filePath string) string {

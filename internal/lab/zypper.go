@@ -180,10 +180,14 @@ func (z *zypperRun) install(words []string) int {
 	var gone []string
 	for _, word := range words {
 		if name, ok := strings.CutPrefix(word, "!"); ok {
-			if m.have(name) == nil {
-				z.printf("Package '%s' is not installed.\n", name)
+			name, version, one := strings.Cut(name, "=")
+			if have := m.have(name); have == nil || one && have.version != version {
+				z.printf("Package '%s' is not installed.\n", word[1:])
 			}
-			gone = append(gone, name)
+			// One version goes by itself where another takes its place.
+			if !one || !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, name+"=") }) {
+				gone = append(gone, name)
+			}
 			continue
 		}
 		x := view.find(word)
