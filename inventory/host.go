@@ -184,6 +184,10 @@ type Kubernetes struct {
 	Swap                 string        // off, allowed
 	CgroupDriver         string        // systemd, cgroupfs; empty: the one that kubelet is set to
 	TimeSkew             time.Duration // from the controller's clock, at most
+	// The cluster that the host is in, or will be, is asked by the controller's
+	// kubectl where one of the two is given.
+	Kubeconfig string // a file on the controller; empty: kubectl's own choice
+	Context    string // in it; empty: its current one
 	// Why is where Kubernetes is asked for: its block, else the profile's
 	// requirement; empty: nobody asks for it, and nothing is looked at.
 	Why string

@@ -233,7 +233,10 @@ host "old" {
   role         = "cpu"
   requirements = "runai-2020"
   egress { enabled = false }
-  kubernetes { version = "< 1.20" }
+  kubernetes {
+    version    = "< 1.20"
+    kubeconfig = "prod.conf"
+  }
 }
 `)
 	if inv.Requirements.Name != "site" {
@@ -273,8 +276,11 @@ app.run.ai:443 runai-2020: Run:AI
 	if old.Requirements.Name != "runai-2020" || old.Resources.MinDisk.Value != 20e9 || old.Egress != nil {
 		t.Errorf("a host with a profile of its own: %+v", old.Settings)
 	}
-	if got := old.Kubernetes.Version; got.Value != "< 1.20, >= 1.15" || got.Why != "i.hcl:35, runai-2020: Kubernetes 1.15 or above" {
+	if got := old.Kubernetes.Version; got.Value != "< 1.20, >= 1.15" || got.Why != "i.hcl:36, runai-2020: Kubernetes 1.15 or above" {
 		t.Errorf("kubernetes: %+v", got)
+	}
+	if got := old.Kubernetes.Kubeconfig; filepath.Base(got) != "prod.conf" || !filepath.IsAbs(got) || gpu.Kubernetes.Kubeconfig != "" {
+		t.Errorf("kubeconfig: %q, and of another host %q", got, gpu.Kubernetes.Kubeconfig)
 	}
 }
 

@@ -45,6 +45,8 @@ var kubernetesSpec = spec[Kubernetes]{
 	{"swap", func(k *Kubernetes, in input) { k.Swap = in.choice("off", "allowed") }},
 	{"cgroup_driver", func(k *Kubernetes, in input) { k.CgroupDriver = in.choice("systemd", "cgroupfs") }},
 	{"time_skew", func(k *Kubernetes, in input) { k.TimeSkew = in.duration(100*time.Millisecond, time.Hour) }},
+	{"kubeconfig", func(k *Kubernetes, in input) { k.Kubeconfig = in.text(nil) }},
+	{"context", func(k *Kubernetes, in input) { k.Context = in.text(nil) }},
 }
 
 func defaultKubernetes() Kubernetes { return Kubernetes{Swap: "off", TimeSkew: time.Second} }

@@ -106,6 +106,7 @@ func (l *loader) kubernetes(p *Profile, layers []*layer) *Kubernetes {
 	on := true
 	if len(layers) > 0 {
 		k.Why, on = fold(kubernetesSpec, layers, &k)
+		k.Kubeconfig = l.path(k.Kubeconfig)
 	}
 	if !on {
 		return nil

@@ -28,6 +28,9 @@ type Probe struct {
 	Endpoints []Endpoint
 	// More are endpoints that only what was printed tells of; nil: none.
 	More func([]Section) []Endpoint
+	// Cluster is asked beside the probe, on the controller and so not by Look;
+	// nil: none. What it says of the host is in Section.Cluster.
+	Cluster *Cluster
 }
 
 // A Section is what one probe printed.
@@ -42,6 +45,9 @@ type Section struct {
 	// Reached is how the way to the probe's endpoints went: a Reached in JSON a
 	// line, in their order, More after Endpoints.
 	Reached string `json:"reached,omitempty"`
+	// Cluster is what the probe's cluster says of the host, as the task reads it;
+	// empty: it was not asked.
+	Cluster string `json:"cluster,omitempty"`
 	// Failure says why there is no complete output ("no answer within 10s",
 	// "output over 1 MiB", "connection lost"). Empty: the probe came to its end.
 	Failure string `json:"failure,omitempty"`

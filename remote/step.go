@@ -120,8 +120,25 @@ type Reboot struct {
 	Refused string
 }
 
-// Kubectl is run on the controller, with its kubeconfig; it is not Do's to
-// carry out.
+// A Cluster is how the controller's kubectl finds one.
+type Cluster struct {
+	Kubeconfig string // a file; empty: kubectl's own choice
+	Context    string // in it; empty: its current one
+}
+
+// Flags are kubectl's, for this cluster.
+func (c Cluster) Flags() []string {
+	var flags []string
+	if c.Kubeconfig != "" {
+		flags = append(flags, "--kubeconfig="+c.Kubeconfig)
+	}
+	if c.Context != "" {
+		flags = append(flags, "--context="+c.Context)
+	}
+	return flags
+}
+
+// Kubectl is run on the controller; it is not Do's to carry out.
 type Kubectl struct {
 	Args    []string
 	Timeout time.Duration // 0: one minute

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
 )
 
 // A member is a host of the fleet that runs containers, or will.
@@ -27,8 +29,9 @@ func acrossKubernetes(hosts []HostFacts) []FleetFinding {
 			members = append(members, member{h.Host, f})
 		}
 	}
+	servers := apiServers(members)
 	if len(members) < 2 {
-		return mixedDrivers(hosts)
+		return append(servers, mixedDrivers(hosts)...)
 	}
 	why := members[0].host.Kubernetes.Why
 	found := distinct(members, "machine-id", "a machine-id", why, func(m member) string { return m.facts.MachineID },
@@ -44,6 +47,7 @@ func acrossKubernetes(hosts []HostFacts) []FleetFinding {
 	found = append(found, equalMTU(members, why)...)
 	found = append(found, clockSpread(members, why)...)
 	found = append(found, mixedVersions(members, why)...)
+	found = append(found, servers...)
 	return append(found, mixedDrivers(hosts)...)
 }
 
@@ -166,6 +170,36 @@ func mixedVersions(members []member, why string) []FleetFinding {
 		}
 	}
 	return mixed("kubernetes", "kubelet versions", why, count, "kubelets are of several minor versions")
+}
+
+// apiServers holds the version of each cluster that was asked against what is wished
+// of its hosts: who joins it takes it as it is.
+func apiServers(members []member) []FleetFinding {
+	var found []FleetFinding
+	var names []string // what tells several clusters apart
+	seen := map[remote.Cluster]bool{}
+	for _, m := range members {
+		in := clusterOf(m.host)
+		if in == nil || seen[*in] || m.facts.Cluster == nil || m.facts.Cluster.OpenShift != "" { // whose own version stands with each host
+			continue
+		}
+		seen[*in] = true
+		p := kubernetesPlan{h: m.host, f: m.facts, k: *m.host.Kubernetes, why: m.host.Kubernetes.Why}
+		c := p.ranged("api server", p.k.Version)
+		if has := m.facts.Cluster; has.VersionFault != "" {
+			c.State, c.Have = Unknown, has.VersionFault
+		} else if c.Have = has.Version; !p.supported(&c, has.Version) {
+			c.Hint = "upgrade the cluster to a release of this range, or wish the release of Run:ai that supports it"
+		}
+		found = append(found, FleetFinding{Task: "kubernetes", Finding: c.Finding})
+		names = append(names, cmp.Or(in.Context, path.Base(in.Kubeconfig)))
+	}
+	if len(found) > 1 {
+		for i := range found {
+			found[i].Subject += " of " + names[i]
+		}
+	}
+	return found
 }
 
 // mixedDrivers warns of several versions of the NVIDIA driver: an image that

@@ -3,6 +3,7 @@ package tasks
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,6 +93,25 @@ func TestAcrossFleet(t *testing.T) {
 		if f.State != OK {
 			t.Errorf("containers: %+v", f)
 		}
+	}
+	// The API server of each cluster, once.
+	hosts = fleetOf(3)
+	for i, h := range hosts {
+		k := *h.Host.Kubernetes
+		k.Context, k.Version = []string{"new", "old", "old"}[i], inventory.Wish[string]{Value: ">= 1.28", Why: "site"}
+		settings := *h.Host.Settings
+		settings.Kubernetes = &k
+		hosts[i].Host.Settings = &settings
+		ofKubernetes(h).Cluster = &clusterFacts{Version: []string{"1.29.4", "1.27.3", "1.27.3"}[i]}
+	}
+	var servers []string
+	for _, line := range show(AcrossFleet(hosts)) {
+		if strings.Contains(line, "api server") {
+			servers = append(servers, line)
+		}
+	}
+	if diff := cmp.Diff([]string{"ok kubernetes/api server of new: 1.29.4 [] ", "unmet kubernetes/api server of old: 1.27.3 [] "}, servers); diff != "" {
+		t.Errorf("API servers (-want +got):\n%s", diff)
 	}
 	start := time.Now()
 	AcrossFleet(fleetOf(10_000))

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -27,7 +28,8 @@ var update = flag.Bool("update", false, "write what the plans say into the cases
 //	inventory.hcl  the wishes for its first host
 //	probe          what the task's probe printed there (probe.err, probe.exit),
 //	               how the way to its endpoints went (probe.reached), and when the
-//	               controller had it (probe.clock)
+//	               controller had it (probe.clock); what kubectl printed of its
+//	               cluster (probe.nodes, probe.version, probe.clusterversion)
 //	findings       what Plan makes of it, with every step whole
 //	after          what the probe printed when the steps had been carried out:
 //	               nothing may be pending then
@@ -74,6 +76,17 @@ func runCase(t *testing.T, task Task, path string) {
 		s.Out, ok = part(name)
 		s.Err, _ = part(name + ".err")
 		s.Reached, _ = part(name + ".reached")
+		if nodes, ok := part(name + ".nodes"); ok {
+			var c Cluster
+			version, _ := part(name + ".version")
+			c.ReadNodes(printed(nodes))
+			c.ReadVersion(printed(version))
+			if c.IsOpenShift() {
+				text, _ := part(name + ".clusterversion")
+				c.ReadClusterVersion([]byte(text))
+			}
+			s.Cluster = c.OfHost(h, s)
+		}
 		if clock, ok := part(name + ".clock"); ok {
 			if s.Clock, err = time.Parse(time.RFC3339Nano, strings.TrimSpace(clock)); err != nil {
 				t.Fatal(err)
@@ -129,6 +142,14 @@ func runCase(t *testing.T, task Task, path string) {
 			t.Errorf("still pending afterwards:\n%s", showFindings([]Finding{f}))
 		}
 	}
+}
+
+// printed is what kubectl printed, or what it said in the place of that: no JSON.
+func printed(text string) ([]byte, error) {
+	if !strings.HasPrefix(text, "{") {
+		return nil, errors.New(strings.TrimSpace(text))
+	}
+	return []byte(text), nil
 }
 
 func withFindings(files []txtar.File, findings string) []txtar.File {

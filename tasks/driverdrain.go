@@ -27,7 +27,9 @@ func (p *driverPlan) nodeName() string { return strings.ToLower(p.f.Hostname) }
 
 func cordonedEntry(node string) entry { return entry{"cordoned", "/", node} }
 
-func kubectl(limit time.Duration, args ...string) remote.Step {
+// kubectl is run on the controller, for the host's cluster.
+func (p *driverPlan) kubectl(limit time.Duration, args ...string) remote.Step {
+	args = append(args, p.w.cluster.Flags()...)
 	return remote.Step{Title: "kubectl " + strings.Join(args, " "), Kubectl: &remote.Kubectl{Args: args, Timeout: limit}}
 }
 
@@ -35,21 +37,21 @@ func kubectl(limit time.Duration, args ...string) remote.Step {
 // theirs forbids it, nothing is changed.
 func (p *driverPlan) drain() []remote.Step {
 	node, limit := p.nodeName(), cmp.Or(p.w.BusyWait, drainLimit)
-	drain := kubectl(limit+2*time.Minute, "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout="+briefly(limit))
+	drain := p.kubectl(limit+2*time.Minute, "drain", node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout="+briefly(limit))
 	drain.Kubectl.Guard = true
 	drain.Disrupts = "the pods of the node are moved to others"
 	return []remote.Step{
-		kubectl(time.Minute, "label", "nodes", "--field-selector", "metadata.name="+node+",spec.unschedulable=false", cordonLabel+"="+labelValue(node), "--overwrite"),
-		kubectl(time.Minute, "cordon", node),
+		p.kubectl(time.Minute, "label", "nodes", "--field-selector", "metadata.name="+node+",spec.unschedulable=false", cordonLabel+"="+labelValue(node), "--overwrite"),
+		p.kubectl(time.Minute, "cordon", node),
 		drain,
 	}
 }
 
-func uncordon(node string) []remote.Step {
+func (p *driverPlan) uncordon(node string) []remote.Step {
 	selector := cordonLabel + "=" + labelValue(node)
 	return []remote.Step{
-		kubectl(time.Minute, "uncordon", "-l", selector),
-		kubectl(time.Minute, "label", "nodes", "-l", selector, cordonLabel+"-"),
+		p.kubectl(time.Minute, "uncordon", "-l", selector),
+		p.kubectl(time.Minute, "label", "nodes", "-l", selector, cordonLabel+"-"),
 	}
 }
 
@@ -72,10 +74,10 @@ func (p *driverPlan) node() change {
 	} else {
 		c.Have = "in use"
 		c.Hint = fmt.Sprintf("it is given back once the driver is proved, and at once where it cannot be drained within %s", briefly(cmp.Or(p.w.BusyWait, drainLimit)))
-		c.Undo = uncordon(node)
+		c.Undo = p.uncordon(node)
 		c.ends = []entry{cordonedEntry(node)}
 	}
-	c.After = uncordon(node)
+	c.After = p.uncordon(node)
 	return c
 }
 

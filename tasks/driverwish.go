@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-version"
 
 	"github.com/runai-prep/runai-prep/inventory"
+	"github.com/runai-prep/runai-prep/remote"
 )
 
 // A driverWish is what is wanted of a host's driver.
@@ -17,13 +18,15 @@ type driverWish struct {
 	inventory.Driver
 	verify bool // nothing may be installed
 	bounds version.Constraints
+	// cluster has the host's node; its zero value is kubectl's own choice.
+	cluster remote.Cluster
 }
 
 // wishedDriver is the wish for a host; false: there is none. Where no block
 // nvidia_driver applies to a host with GPUs, the profile's requirement holds,
 // and nobody has said that anything may be installed.
 func wishedDriver(h inventory.Host) (driverWish, bool) {
-	w := driverWish{}
+	w := driverWish{cluster: kubectlsCluster(h)}
 	switch {
 	case h.Driver != nil:
 		w.Driver = *h.Driver

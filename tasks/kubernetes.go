@@ -16,7 +16,7 @@ import (
 // matter, and asks each program that is there for its version, under a deadline.
 // Who holds a port, and what a name resolves to, is asked only where files do
 // not say it.
-var Kubernetes = Task{Name: "kubernetes", Probe: probeKubernetes, Read: readKubernetes, Plan: planKubernetes, Timeout: 20 * time.Second, Independent: true}
+var Kubernetes = Task{Name: "kubernetes", Probe: probeKubernetes, Read: readKubernetes, Plan: planKubernetes, Cluster: clusterOf, Timeout: 20 * time.Second, Independent: true}
 
 // Where things are on every host.
 const (
@@ -75,6 +75,8 @@ type kubernetesFacts struct {
 	Firewall *firewallFacts `json:"firewalld"`
 
 	Toolkit *toolkitFacts `json:"container_toolkit"` // nil: there is no GPU
+
+	Cluster *clusterFacts `json:"cluster"` // nil: none was asked
 
 	asked         bool
 	ledger        ledger

@@ -27,6 +27,7 @@ func planKubernetes(h inventory.Host, facts Facts) []Finding {
 	if kubernetesWished(h) {
 		p.k, p.why = *h.Kubernetes, h.Kubernetes.Why
 		add(p.versions()...)
+		add(p.node()...)
 		if f.OpenShift == "" {
 			add(p.swap(), p.modules(), p.sysctls(), p.cgroup())
 		}

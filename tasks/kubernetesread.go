@@ -28,6 +28,9 @@ func readKubernetes(s remote.Section) (Facts, error) {
 		}
 	}
 	r.finish()
+	if f.Cluster, err = readOfHost(s.Cluster); err != nil {
+		return nil, fmt.Errorf("probe %s: what the cluster said: %w", s.Name, err)
+	}
 	return f, nil
 }
 

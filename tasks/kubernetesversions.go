@@ -15,7 +15,7 @@ import (
 // each other. What is not installed yet is no fault.
 func (p *kubernetesPlan) versions() []change {
 	found := []change{p.kubelet()}
-	if p.f.OpenShift != "" || p.f.find("oc") != nil {
+	if p.f.OpenShift != "" || p.f.find("oc") != nil || p.cluster().OpenShift != "" {
 		found = append(found, p.openshift())
 	}
 	for _, name := range []string{"kubeadm", "kubectl"} {
@@ -127,23 +127,14 @@ func (p *kubernetesPlan) kubelet() change {
 	}
 	minor := minorOf(has.Version)
 	switch {
-	case !versionWithin(has.Version, want.Value):
-		c.State = Unmet
+	case !p.supported(&c, has.Version):
 		c.Hint = "install a kubelet of this range, and kubeadm with it, before the host joins"
-		return c
-	case inventory.Excluded(p.k.Excluded, has.Version):
-		c.State = Unmet
-		c.Want += ", but not " + strings.Join(p.k.Excluded, ", ")
-		c.Hint = "install a kubelet of another release of this range, and kubeadm with it, before the host joins"
 		return c
 	case p.k.Recommended != "" && versionBefore(has.Version, p.k.Recommended):
 		c.warn("%s is recommended", p.k.Recommended)
 	}
-	if api := p.f.APIServer; api != "" {
-		if why := skew("kubelet", has.Version, api); why != "" {
-			c.State, c.Have, c.Hint = Unmet, c.Have+": "+why, "see https://kubernetes.io/releases/version-skew-policy/"
-			return c
-		}
+	if !p.fitsAPI(&c, has.Version) {
+		return c
 	}
 	switch {
 	case p.f.Cgroups == "v1" && minor >= 35:
@@ -159,6 +150,35 @@ func (p *kubernetesPlan) kubelet() change {
 		c.warn("no container runtime is installed")
 	}
 	return c
+}
+
+// supported reports whether a version of Kubernetes is one that is wished; where it is not,
+// the finding says so.
+func (p *kubernetesPlan) supported(c *change, v string) bool {
+	switch {
+	case !versionWithin(v, p.k.Version.Value):
+	case inventory.Excluded(p.k.Excluded, v):
+		c.Want += ", but not " + strings.Join(p.k.Excluded, ", ")
+	default:
+		return true
+	}
+	c.State = Unmet
+	return false
+}
+
+// fitsAPI reports whether a kubelet's version goes with that of the API server,
+// as far as that is known; where it does not, the finding says so.
+func (p *kubernetesPlan) fitsAPI(c *change, v string) bool {
+	api := p.apiServer()
+	if api == "" {
+		return true
+	}
+	why := skew("kubelet", v, api)
+	if why == "" {
+		return true
+	}
+	c.State, c.Have, c.Hint = Unmet, c.Have+": "+why, "see https://kubernetes.io/releases/version-skew-policy/"
+	return false
 }
 
 // skew says what is wrong with a node's version beside an API server's: it may
@@ -201,8 +221,8 @@ func (p *kubernetesPlan) beside(has nodeProgram) change {
 	switch {
 	case mine < 0 || its < 0 || mine == its:
 	case has.Name == "kubectl":
-		if api := minorOf(p.f.APIServer); api >= 0 && (mine > api+1 || mine < api-1) {
-			c.warn("it is more than one minor version from the API server's %s", p.f.APIServer)
+		if api := minorOf(p.apiServer()); api >= 0 && (mine > api+1 || mine < api-1) {
+			c.warn("it is more than one minor version from the API server's %s", p.apiServer())
 		}
 	case its > mine:
 		c.State = Unmet
@@ -221,7 +241,10 @@ func (p *kubernetesPlan) beside(has nodeProgram) change {
 func (p *kubernetesPlan) openshift() change {
 	want := p.k.OpenShift
 	c := p.ranged("openshift", want)
-	v := p.f.OpenShift
+	v, from := p.f.OpenShift, p.f.System.Name
+	if cluster := p.cluster().OpenShift; cluster != "" {
+		v, from = cluster, "its ClusterVersion"
+	}
 	if v == "" { // the client may be of another version than the cluster
 		oc := p.f.find("oc")
 		c.said(*oc)
@@ -229,7 +252,7 @@ func (p *kubernetesPlan) openshift() change {
 		c.State = OK
 		return c
 	}
-	c.Have = v + " (" + p.f.System.Name + ")"
+	c.Have = v + " (" + from + ")"
 	v = coreVersion(v)
 	switch {
 	case v == "":

@@ -29,7 +29,8 @@
 //	              kubernetesread.go, kubernetesplan.go; kubernetesversions.go,
 //	              kubernetesswap.go, kubernetessettings.go (modules, sysctls),
 //	              kubernetesnode.go (ports, names, clock, security),
-//	              kubernetesfirewall.go; toolkit.go, toolkitsteps.go what shows GPUs
+//	              kubernetesfirewall.go, kubernetescluster.go what the cluster says of the
+//	              host; toolkit.go, toolkitsteps.go what shows GPUs
 //	              to containers
 //	acrossfleet.go what only the hosts together show
 //	nfs.go        NFS mounts: facts; nfsprobe.go, nfsplan.go, nfspossible.go,
@@ -62,6 +63,9 @@ type Task struct {
 	// More names further endpoints, of which only what the probes printed tells;
 	// nil: none. Their outcome follows those of Reach. Pure.
 	More func(inventory.Host, []remote.Section) []remote.Endpoint
+	// Cluster is the one that is asked for the host beside the probe; nil: none.
+	// What it says is in Section.Cluster: see OfHost.
+	Cluster func(inventory.Host) *remote.Cluster
 	// Timeout is how long the probe may take; 0: ten seconds.
 	Timeout time.Duration
 	// Read turns what the probe printed into the task's own typed facts,
@@ -84,6 +88,9 @@ func (t Task) Look(h inventory.Host) remote.Probe {
 	p := remote.Probe{Name: t.Name, Script: t.Probe(h), Timeout: t.Timeout, Inline: true}
 	if t.Reach != nil {
 		p.Endpoints = t.Reach(h)
+	}
+	if t.Cluster != nil {
+		p.Cluster = t.Cluster(h)
 	}
 	if t.More != nil {
 		p.More = func(s []remote.Section) []remote.Endpoint { return t.More(h, s) }

@@ -42,7 +42,7 @@ func TestDriverDrain(t *testing.T) {
 	}
 	train()
 	api := newKubeAPI(t, l, "gpu-01", "train-1")
-	api.config(t, l.Dir)
+	api.config(t, filepath.Join(l.Dir, ".kube/config"))
 	api.evicted = func(string) { h.SSH(t, "systemctl stop train") }
 
 	// A budget that forbids it all along: nothing is touched, and the node is

@@ -35,6 +35,8 @@ type kubeAPI struct {
 
 	mu     sync.Mutex
 	node   map[string]any
+	lists  int    // how often the nodes were listed
+	closed string // why they may not be listed; empty: they may
 	pods   []string // in the namespace train, each of a replica set
 	budget bool     // forbids every eviction
 	did    []string // cordon, evict NAME, uncordon, …
@@ -78,10 +80,13 @@ func newKubeAPI(t *testing.T, l *Lab, node string, pods ...string) *kubeAPI {
 	return a
 }
 
-const kubeToken = "e2e-token"
+const (
+	kubeToken   = "e2e-token"
+	kubeVersion = "v1.28.9"
+)
 
-// config writes a kubeconfig for it where kubectl looks.
-func (a *kubeAPI) config(t *testing.T, home string) {
+// config writes a kubeconfig for it.
+func (a *kubeAPI) config(t *testing.T, path string) {
 	t.Helper()
 	text := fmt.Sprintf(`apiVersion: v1
 kind: Config
@@ -90,10 +95,10 @@ clusters: [{name: e2e, cluster: {server: %q, certificate-authority-data: %s}}]
 users: [{name: e2e, user: {token: %s}}]
 contexts: [{name: e2e, context: {cluster: e2e, user: e2e}}]
 `, a.url, base64.StdEncoding.EncodeToString(a.root), kubeToken)
-	if err := os.MkdirAll(filepath.Join(home, ".kube"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(home, ".kube/config"), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -174,9 +179,15 @@ func (a *kubeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}})
 	case path == "/apis/policy/v1beta1":
 		answer(200, map[string]any{"kind": "APIResourceList", "groupVersion": "policy/v1beta1", "resources": []any{}})
+	case path == "/version":
+		answer(200, map[string]any{"major": "1", "minor": "28", "gitVersion": kubeVersion, "platform": "linux/amd64"})
 	case path == "/api/v1/nodes" && r.Method == http.MethodGet:
 		a.mu.Lock()
 		defer a.mu.Unlock()
+		if a.lists++; a.closed != "" {
+			refuse(http.StatusForbidden, "Forbidden", a.closed)
+			return
+		}
 		items := []any{}
 		if a.selected(r.URL.Query().Get("fieldSelector"), r.URL.Query().Get("labelSelector")) {
 			items = append(items, a.node)

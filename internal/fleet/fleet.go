@@ -12,6 +12,7 @@
 //	ignore.go  findings that the inventory ignores, and what builds on them
 //	across.go  what the hosts show together
 //	select.go  which tasks
+//	cluster.go what the hosts' clusters say of them
 //	target.go  from the inventory's words to remote's
 //	plan.go    plan files: saved, compared, refused when stale
 //	state.go   what the controller remembers of the last run

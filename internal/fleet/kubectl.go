@@ -64,41 +64,47 @@ func uploadable(u remote.Upload) error {
 	return nil
 }
 
-// kubectl runs a step's kubectl on this machine, with the kubeconfig of its
-// environment.
+// kubectl runs a step's kubectl on this machine.
 func kubectl(ctx context.Context, s remote.Step, said func(line string)) error {
-	limit := cmp.Or(s.Kubectl.Timeout, time.Minute)
+	out, errs := &output{said: said}, &output{said: said}
+	err := runKubectl(ctx, s.Title, *s.Kubectl, out, errs)
+	out.flush()
+	errs.flush()
+	var failed *remote.CommandError
+	if errors.As(err, &failed) && failed.Stderr == "" {
+		failed.Stderr = remote.Safe(string(bytes.TrimSpace(out.tail)))
+	}
+	return err
+}
+
+// runKubectl runs kubectl on this machine, in its environment. Title is what it
+// does, for errors, which have the end of what it said.
+func runKubectl(ctx context.Context, title string, k remote.Kubectl, out io.Writer, errs *output) error {
+	limit := cmp.Or(k.Timeout, time.Minute)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no end within %s", limit))
 	defer cancel()
-	c := exec.CommandContext(ctx, kubectlProgram, s.Kubectl.Args...)
-	out, errs := &output{said: said}, &output{said: said}
+	c := exec.CommandContext(ctx, kubectlProgram, k.Args...)
 	c.Stdout, c.Stderr = out, errs
 	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) } // it takes back what it can
 	c.WaitDelay = 5 * time.Second
 	err := c.Run()
-	out.flush()
-	errs.flush()
 	var failed *exec.ExitError
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %w", s.Title, context.Cause(ctx))
+		return fmt.Errorf("%s: %w", title, context.Cause(ctx))
 	case errors.As(err, &failed):
-		what := errs.tail
-		if len(bytes.TrimSpace(what)) == 0 {
-			what = out.tail
-		}
-		return &remote.CommandError{Title: s.Title, Exit: failed.ExitCode(), Reason: failed.String(),
-			Stderr: remote.Safe(string(bytes.TrimSpace(what)))}
+		return &remote.CommandError{Title: title, Exit: failed.ExitCode(), Reason: failed.String(),
+			Stderr: remote.Safe(string(bytes.TrimSpace(errs.tail)))}
 	}
-	return fmt.Errorf("%s: %w", s.Title, err)
+	return fmt.Errorf("%s: %w", title, err)
 }
 
 // output tells each line of what a program prints, and keeps the end of it.
 type output struct {
-	said func(line string)
-	line []byte // begun, and not ended yet
+	said func(line string) // nil: nobody is told
+	line []byte            // begun, and not ended yet
 	tail []byte
 }
 
@@ -110,7 +116,7 @@ const (
 func (o *output) Write(b []byte) (int, error) {
 	o.tail = append(o.tail, b...)
 	o.tail = o.tail[max(0, len(o.tail)-maxTail):]
-	for rest := b; len(rest) > 0; {
+	for rest := b; o.said != nil && len(rest) > 0; {
 		line, after, ended := bytes.Cut(rest, []byte("\n"))
 		o.line = append(o.line, line[:min(len(line), max(0, maxLine-len(o.line)))]...)
 		if ended {

@@ -11,19 +11,51 @@ import (
 	"github.com/runai-prep/runai-prep/remote"
 )
 
-// Over returns a Connect that dials with d.
+// Over returns a Connect that dials with d. What clusters say of the hosts is
+// asked once for all its connections.
 func Over(d *remote.Dialer) func(context.Context, inventory.Host) (Conn, error) {
+	c := &clusters{asked: map[remote.Cluster]*answer{}}
 	return func(ctx context.Context, h inventory.Host) (Conn, error) {
-		c, err := d.Dial(ctx, Target(h))
+		conn, err := d.Dial(ctx, Target(h))
 		if err != nil {
-			return nil, err // not c: a nil *remote.Conn would be a Conn that is not nil
+			return nil, err // not conn: a nil *remote.Conn would be a Conn that is not nil
 		}
-		return connection{c}, nil
+		return connection{conn, h, c}, nil
 	}
 }
 
 // connection is a *remote.Conn as fleets see it.
-type connection struct{ *remote.Conn }
+type connection struct {
+	*remote.Conn
+	host     inventory.Host
+	clusters *clusters
+}
+
+// Look gives the sections what their clusters say, which are asked meanwhile.
+func (c connection) Look(ctx context.Context, prelude string, probes []remote.Probe) ([]remote.Section, error) {
+	for _, p := range probes {
+		if p.Cluster != nil {
+			c.clusters.of(*p.Cluster)
+		}
+	}
+	sections, err := c.Conn.Look(ctx, prelude, probes)
+	if err != nil {
+		return nil, err
+	}
+	for i, p := range probes {
+		if p.Cluster == nil {
+			continue
+		}
+		a := c.clusters.of(*p.Cluster)
+		select {
+		case <-a.there:
+			sections[i].Cluster = a.cluster.OfHost(c.host, sections[i])
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return sections, nil
+}
 
 func (c connection) Lock(ctx context.Context, h remote.Holder, wait time.Duration, waiting func(remote.Work)) (io.Closer, error) {
 	l, err := c.Conn.Lock(ctx, h, wait, waiting)

@@ -275,7 +275,7 @@ func isWord(c byte) bool {
 // section masks all that a host said in a section.
 func (m *masks) section(s section) section {
 	s.Failure = m.text(s.Failure)
-	for _, list := range [][]string{s.Out, s.Err, s.Reached} {
+	for _, list := range [][]string{s.Out, s.Err, s.Reached, s.Cluster} {
 		for i := range list {
 			list[i] = m.text(list[i])
 		}

@@ -151,7 +151,7 @@ func (r *Recording) parse(file, name string, text []byte, h *host) error {
 		h.Name, h.Address, h.Error, h.Hint = off(h.Name), off(h.Address), off(h.Error), off(h.Hint)
 		name = off(name)
 		for _, s := range h.Sections {
-			for _, list := range [][]string{s.Out, s.Err, s.Reached} {
+			for _, list := range [][]string{s.Out, s.Err, s.Reached, s.Cluster} {
 				for i := range list {
 					list[i] = off(list[i])
 				}

@@ -78,6 +78,7 @@ type section struct {
 	Out     []string `json:"out,omitempty"`
 	Err     []string `json:"err,omitempty"`
 	Reached []string `json:"reached,omitempty"`
+	Cluster []string `json:"cluster,omitempty"`
 	// Asked is a sum of the probe and its endpoints: an inventory that has
 	// changed since may ask for more than was looked at.
 	Asked string `json:"asked,omitempty"`
@@ -85,15 +86,17 @@ type section struct {
 
 // sectionOf is the section of a probe.
 func sectionOf(s remote.Section, asked string) section {
-	kept := section{Section: s, Out: lines(s.Out), Err: lines(s.Err), Reached: lines(s.Reached), Asked: asked}
-	kept.Section.Out, kept.Section.Err, kept.Section.Reached = "", "", ""
+	kept := section{Section: s, Out: lines(s.Out), Err: lines(s.Err), Reached: lines(s.Reached), Cluster: lines(s.Cluster), Asked: asked}
+	kept.Section.Out, kept.Section.Err, kept.Section.Reached, kept.Section.Cluster = "", "", "", ""
 	return kept
 }
 
 // section is what a probe printed, as it was printed.
 func (s section) section() remote.Section {
 	whole := s.Section
-	whole.Out, whole.Err, whole.Reached = strings.Join(s.Out, "\n"), strings.Join(s.Err, "\n"), strings.Join(s.Reached, "\n")
+	for text, lines := range map[*string][]string{&whole.Out: s.Out, &whole.Err: s.Err, &whole.Reached: s.Reached, &whole.Cluster: s.Cluster} {
+		*text = strings.Join(lines, "\n")
+	}
 	return whole
 }
 
@@ -136,11 +139,11 @@ func (h host) check(name string) error {
 		switch {
 		case s.Name == "" || seen[s.Name]:
 			return fmt.Errorf("the section %q is there twice, or has no name", clip(s.Name))
-		case len(whole.Out) > maxSection || len(whole.Err) > maxSection || len(whole.Reached) > maxSection:
+		case len(whole.Out) > maxSection || len(whole.Err) > maxSection || max(len(whole.Reached), len(whole.Cluster)) > maxSection:
 			return fmt.Errorf("the section %q is larger than any that is recorded", clip(s.Name))
 		case s.Exit < -1 || s.Exit > 255:
 			return fmt.Errorf("the section %q has the exit status %d", clip(s.Name), s.Exit)
-		case !utf8.ValidString(whole.Out + whole.Err + whole.Reached):
+		case !utf8.ValidString(whole.Out + whole.Err + whole.Reached + whole.Cluster):
 			return fmt.Errorf("the section %q is not UTF-8", clip(s.Name))
 		}
 		seen[s.Name] = true
@@ -155,6 +158,9 @@ func asked(p remote.Probe, masks *masks) string {
 	for _, e := range p.Endpoints {
 		b.WriteByte(0)
 		b.WriteString(endpoint(e))
+	}
+	if p.Cluster != nil { // which it is, is the controller's
+		b.WriteString("\x00cluster")
 	}
 	sum := sha256.Sum256([]byte(masks.secret(b.String())))
 	return hex.EncodeToString(sum[:8])

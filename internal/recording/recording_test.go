@@ -83,7 +83,7 @@ func text(t *testing.T, dir string) string {
 // be looked at in a terminal.
 func TestWhatWasSaidComesBack(t *testing.T) {
 	sections := []remote.Section{
-		{Name: "nfs", Out: "@file /etc/fstab\n|\n|a\tb\n\n", Err: "sh: 1: x\u202e\u009b: not found\n", Clock: time.Date(2026, 3, 1, 6, 0, 0, 12345, time.UTC)},
+		{Name: "nfs", Out: "@file /etc/fstab\n|\n|a\tb\n\n", Err: "sh: 1: x\u202e\u009b: not found\n", Cluster: "{\"version\":\"1.28.9\"}\n", Clock: time.Date(2026, 3, 1, 6, 0, 0, 12345, time.UTC)},
 		{Name: "proxy", Failure: "no answer within 10s", Exit: -1},
 	}
 	dir := record(t, sections)
@@ -118,7 +118,8 @@ func TestMasks(t *testing.T) {
 		"|nfs-common 1:2.6.2-4 1.2.3.4+5 1.2.3.4.5 12:34:56 127.0.0.1 ::1",
 		"|6ba7b810-9dad-11d1-80b4-00c04fd430c8 0123456789abcdef0123456789abcdef",
 	}, "\n")
-	dir := record(t, []remote.Section{{Name: "nfs", Out: out}}, Addresses, Names, Serials)
+	cluster := `{"nodes":[{"name":"gpu-01","message":"10.1.2.3 k4n4rie v0gel&"}]}`
+	dir := record(t, []remote.Section{{Name: "nfs", Out: out, Cluster: cluster}}, Addresses, Names, Serials)
 	masked, err := os.ReadFile(filepath.Join(dir, "hosts", "host-0001.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -142,7 +143,10 @@ func TestMasks(t *testing.T) {
 			t.Errorf("%s does not come back:\n%s", back, got[0].Out)
 		}
 	}
-	if strings.Contains(got[0].Out, "k4n4rie") {
+	if !strings.Contains(got[0].Cluster, `"name":"gpu-01","message":"10.1.2.3 `) {
+		t.Errorf("what the cluster said does not come back: %s", got[0].Cluster)
+	}
+	if strings.Contains(got[0].Out+got[0].Cluster, "k4n4rie") {
 		t.Error("a secret comes back")
 	}
 }

@@ -1,0 +1,104 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/runai-prep/runai-prep/remote"
+	"github.com/runai-prep/runai-prep/tasks"
+)
+
+// Bounds of what a cluster is asked.
+const (
+	clusterTimeout  = 15 * time.Second
+	clusterPatience = "--request-timeout=10s" // so that kubectl has the time to say why
+	maxCluster      = 128 << 20               // 5000 nodes, with the images of each
+)
+
+// clusters are those of one run. Each is asked once, however many hosts it has
+// and however often they are looked at: only for what is read.
+type clusters struct {
+	mu    sync.Mutex
+	asked map[remote.Cluster]*answer
+}
+
+// An answer is there when its channel is closed.
+type answer struct {
+	there   chan struct{}
+	cluster tasks.Cluster
+}
+
+// of is a cluster's answer, which is asked for if nobody has.
+func (c *clusters) of(which remote.Cluster) *answer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.asked[which]
+	if a == nil {
+		a = &answer{there: make(chan struct{})}
+		c.asked[which] = a
+		go func() {
+			defer close(a.there)
+			// Not with the context of one host: all wait for it, and it ends by itself.
+			ask(context.Background(), which, &a.cluster)
+		}()
+	}
+	return a
+}
+
+// ask asks a cluster for its nodes and its version, and whether it is OpenShift.
+func ask(ctx context.Context, which remote.Cluster, c *tasks.Cluster) {
+	var wg sync.WaitGroup
+	var nodes, version []byte
+	var noNodes, noVersion error
+	wg.Go(func() { nodes, noNodes = get(ctx, which, "get", "nodes", "-o", "json") })
+	wg.Go(func() { version, noVersion = get(ctx, which, "version", "-o", "json") })
+	wg.Wait()
+	c.ReadNodes(nodes, noNodes)
+	c.ReadVersion(version, noVersion)
+	if c.IsOpenShift() {
+		if text, err := get(ctx, which, "get", "clusterversions.config.openshift.io", "version", "-o", "json"); err == nil {
+			c.ReadClusterVersion(text)
+		}
+	}
+}
+
+// get is what kubectl prints; an error has its own words.
+func get(ctx context.Context, which remote.Cluster, args ...string) ([]byte, error) {
+	title := "kubectl " + strings.Join(args, " ")
+	k := remote.Kubectl{Args: append(append(args, clusterPatience), which.Flags()...), Timeout: clusterTimeout}
+	out, errs := &kept{}, &output{}
+	err := runKubectl(ctx, title, k, out, errs)
+	var failed *remote.CommandError
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return nil, errors.New("kubectl is not installed here, where runai-prep runs")
+	case errors.As(err, &failed) && failed.Stderr != "":
+		// What it said last: before that it may have tried five times, and said so each time.
+		lines := strings.Split(failed.Stderr, "\n")
+		return nil, fmt.Errorf("%s: %s", title, lines[len(lines)-1])
+	case err != nil:
+		return nil, err
+	case out.over:
+		return nil, fmt.Errorf("%s: it printed more than %d MiB", title, maxCluster>>20)
+	}
+	return out.Bytes(), nil
+}
+
+// kept is what a program prints, up to maxCluster.
+type kept struct {
+	bytes.Buffer
+	over bool
+}
+
+func (k *kept) Write(b []byte) (int, error) {
+	if k.over = k.over || k.Len()+len(b) > maxCluster; !k.over {
+		return k.Buffer.Write(b)
+	}
+	return len(b), nil
+}
