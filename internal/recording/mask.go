@@ -3,7 +3,6 @@ package recording
 import (
 	"encoding/base64"
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -19,8 +18,8 @@ import (
 // What may be masked beside secrets.
 const (
 	Addresses = "addresses" // IP and hardware addresses
-	Names     = "names"     // of the hosts, and of what the inventory calls by a name
-	Serials   = "serials"   // machine-ids, UUIDs
+	Names     = "names"     // of hosts, servers and domains, users, issuers of certificates
+	Serials   = "serials"   // machine-ids, UUIDs, ids of disks, fingerprints of host keys
 )
 
 // Maskable are all of them.
@@ -44,17 +43,18 @@ func ParseMask(words []string) ([]string, error) {
 type masks struct {
 	what    []string
 	secrets *strings.Replacer
-	names   *regexp.Regexp // nil: none
 	mu      sync.Mutex
+	known   known             // names, where they are masked
+	users   map[string]bool   // that stand alone in what hosts print
 	of      map[string]string // by value
 	count   map[string]int
 }
 
 func newMasks(what []string, hosts []inventory.Host) *masks {
-	m := &masks{what: what, of: map[string]string{}, count: map[string]int{}}
+	m := &masks{what: what, of: map[string]string{}, count: map[string]int{}, users: map[string]bool{}}
 	m.secrets = strings.NewReplacer(secretPairs(hosts)...)
 	if m.has(Names) {
-		m.learn(hosts)
+		m.learnInventory(hosts)
 	}
 	return m
 }
@@ -106,62 +106,22 @@ func secretPairs(hosts []inventory.Host) []string {
 	return pairs
 }
 
-// learn collects the names that the inventory knows, the hosts' first and in
-// their order. Endpoints of the profile are everybody's.
-func (m *masks) learn(hosts []inventory.Host) {
-	var names []string
-	seen := map[string]bool{}
-	add := func(kind, name string) {
-		name = strings.Trim(name, ".")
-		if _, err := netip.ParseAddr(name); err == nil || len(name) < 3 || seen[name] || name == "localhost" {
-			return
-		}
-		seen[name] = true
-		names = append(names, name)
-		m.mask(kind, name)
-	}
-	for _, h := range hosts {
-		add("host", h.Name)
-	}
-	for _, h := range hosts {
-		add("name", h.Address)
-		for _, b := range h.SSH.Bastions {
-			add("name", b.Host)
-		}
-		for _, n := range h.Mounts {
-			add("name", n.Server)
-		}
-		for _, r := range h.Registries {
-			name, _, err := net.SplitHostPort(r.Name)
-			if err != nil {
-				name = r.Name
-			}
-			add("name", name)
-		}
-		if h.Proxy != nil {
-			for _, u := range []string{h.Proxy.HTTPProxy, h.Proxy.HTTPSProxy} {
-				if parsed, err := url.Parse(u); err == nil {
-					add("name", parsed.Hostname())
-				}
-			}
-		}
-	}
-	if len(names) == 0 {
-		return
-	}
-	slices.SortFunc(names, func(a, b string) int { return len(b) - len(a) })
-	for i := range names {
-		names[i] = regexp.QuoteMeta(names[i])
-	}
-	m.names = regexp.MustCompile(`(?i)` + strings.Join(names, "|"))
-}
-
 // mask is what stands for a value.
 func (m *masks) mask(kind, value string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.give(kind, value)
+}
+
+// give is mask for who holds the lock. Values that differ in case alone have
+// masks that do.
+func (m *masks) give(kind, value string) string {
 	if mask, known := m.of[value]; known {
 		return mask
+	}
+	if low := strings.ToLower(value); low != value && (kind == "mac" || kind == "uuid") {
+		m.of[value] = strings.ToUpper(m.give(kind, low))
+		return m.of[value]
 	}
 	m.count[kind]++
 	n := m.count[kind]
@@ -170,17 +130,21 @@ func (m *masks) mask(kind, value string) string {
 	case "host":
 		mask = fmt.Sprintf("host-%04d", n)
 	case "name":
-		mask = fmt.Sprintf("name-%d.invalid", n)
+		mask = m.nameMask(value, n)
+	case "domain", "user", "issuer", "disk":
+		mask = fmt.Sprintf("%s-%d.invalid", kind, n)
 	case "v4": // RFC 2544, which no network uses
 		mask = netip.AddrFrom4([4]byte{198, byte(18 + n>>16&1), byte(n >> 8), byte(n)}).String()
 	case "v6": // RFC 3849, likewise
 		mask = netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)}).String()
 	case "mac":
-		mask = fmt.Sprintf("02:00:00:%02x:%02x:%02x", byte(n>>16), byte(n>>8), byte(n))
+		mask = fmt.Sprintf("0a:00:00:%02x:%02x:%02x", byte(n>>16), byte(n>>8), byte(n))
 	case "uuid":
-		mask = fmt.Sprintf("00000000-0000-4000-8000-%012x", n)
+		mask = fmt.Sprintf("a0000000-0000-4000-8000-%012x", n)
 	case "id":
 		mask = fmt.Sprintf("%032x", n)
+	case "key":
+		mask = fmt.Sprintf("SHA256:key-%d.invalid", n)
 	}
 	m.of[value] = mask
 	return mask
@@ -189,6 +153,8 @@ func (m *masks) mask(kind, value string) string {
 var (
 	macRE  = regexp.MustCompile(`(?i)\b[0-9a-f]{2}(?::[0-9a-f]{2}){5}\b`)
 	uuidRE = regexp.MustCompile(`(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
+	keyRE  = regexp.MustCompile(`\bSHA256:[A-Za-z0-9+/]{43}`)
+	diskRE = regexp.MustCompile(`(/dev/disk/by-id/)([^\s"',]+)`)
 	idRE   = regexp.MustCompile(`\b[0-9a-f]{32}\b`)
 	v4RE   = regexp.MustCompile(`[0-9]{1,3}(?:\.[0-9]{1,3}){3}`)
 	v6RE   = regexp.MustCompile(`(?i)[0-9a-f:]*:[0-9a-f:]*:[0-9a-f:.]*`)
@@ -203,15 +169,20 @@ func (m *masks) text(s string) string {
 	if s = m.secret(s); s == "" {
 		return s
 	}
-	if m.names != nil {
-		s = m.names.ReplaceAllStringFunc(s, func(n string) string { return m.mask("name", m.spelt(n)) })
+	if m.has(Names) {
+		s = m.names(s)
 	}
 	if m.has(Serials) {
-		s = uuidRE.ReplaceAllStringFunc(s, func(v string) string { return m.mask("uuid", strings.ToLower(v)) })
+		s = keyRE.ReplaceAllStringFunc(s, func(v string) string { return m.mask("key", v) })
+		s = diskRE.ReplaceAllStringFunc(s, func(path string) string {
+			at := strings.LastIndexByte(path, '/') + 1
+			return path[:at] + m.mask("disk", path[at:])
+		})
+		s = uuidRE.ReplaceAllStringFunc(s, func(v string) string { return m.mask("uuid", v) })
 		s = idRE.ReplaceAllStringFunc(s, func(v string) string { return m.mask("id", v) })
 	}
 	if m.has(Addresses) {
-		s = macRE.ReplaceAllStringFunc(s, func(v string) string { return m.mask("mac", strings.ToLower(v)) })
+		s = macRE.ReplaceAllStringFunc(s, func(v string) string { return m.mask("mac", v) })
 		s = replaceAll(v6RE, s, func(v string) string {
 			if a, err := netip.ParseAddr(v); err == nil && a.Is6() && !a.IsLoopback() && !a.IsUnspecified() && !strings.HasPrefix(v, "2001:db8::") {
 				return m.mask("v6", a.String())
@@ -228,19 +199,21 @@ func (m *masks) text(s string) string {
 	return s
 }
 
-// spelt is a known name as the inventory spells it.
+// spelt is a name as it is known, in whatever case it stands; m.mu is held.
 func (m *masks) spelt(name string) string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if _, known := m.of[name]; known {
 		return name
 	}
-	for n := range m.of {
+	low := strings.ToLower(name)
+	if _, known := m.of[low]; known || !m.known.has[low] {
+		return low
+	}
+	for n := range m.of { // the inventory's own spelling
 		if strings.EqualFold(n, name) {
 			return n
 		}
 	}
-	return name
+	return low
 }
 
 // replaceAll replaces what stands for itself: no part of a longer number, as
@@ -275,10 +248,32 @@ func isWord(c byte) bool {
 // section masks all that a host said in a section.
 func (m *masks) section(s section) section {
 	s.Failure = m.text(s.Failure)
-	for _, list := range [][]string{s.Out, s.Err, s.Reached, s.Cluster} {
-		for i := range list {
-			list[i] = m.text(list[i])
+	for _, list := range [][]string{s.Out, s.Err, s.Cluster} {
+		for i, line := range list {
+			list[i] = m.process(m.text(line))
 		}
 	}
+	for i, line := range s.Reached {
+		s.Reached[i] = m.reached(line)
+	}
 	return s
+}
+
+// process masks the user where a line says whose a process is, or who is at
+// work: elsewhere a user's name may be any word.
+func (m *masks) process(line string) string {
+	if !m.has(Names) {
+		return line
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	words := strings.SplitN(line, " ", 4)
+	if len(words) == 4 && words[0] == "@process" && m.users[words[2]] {
+		words[2] = m.give("user", words[2])
+		return strings.Join(words, " ")
+	}
+	if who := whoRE.FindStringSubmatch(line); who != nil && m.users[who[1]] {
+		return m.give("user", who[1]) + "@" + who[2]
+	}
+	return line
 }

@@ -37,6 +37,15 @@ type Recording struct {
 // Open reads what a recording says of itself. Where the table of its masks is
 // beside it, the masks are taken off again.
 func Open(dir string) (*Recording, error) {
+	r, err := openMasked(dir)
+	if err != nil {
+		return nil, err
+	}
+	return r, r.unmask()
+}
+
+// openMasked is Open that leaves the masks as they are.
+func openMasked(dir string) (*Recording, error) {
 	r := &Recording{dir: dir, sums: map[string]string{}, names: map[string]string{}, other: map[string][]string{}, masks: newMasks(nil, nil)}
 	text, err := readFile(dir, aboutFile, maxAbout)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -60,7 +69,7 @@ func Open(dir string) (*Recording, error) {
 		}
 		r.sums[e.Name] = e.SHA256
 	}
-	return r, r.unmask()
+	return r, nil
 }
 
 // unmask reads the table of the masks, where it is.
@@ -72,14 +81,19 @@ func (r *Recording) unmask() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	var table map[string]string
+	var table maskTable
 	if err == nil {
-		err = json.Unmarshal(text, &table)
+		err = decode(text, &table)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return fmt.Errorf("read the table of masks %s: %w", tableOf(r.dir), err)
+	case table.Schema != Schema:
+		return fmt.Errorf("read the table of masks %s: its schema is %q, and this program reads %q", tableOf(r.dir), clip(table.Schema), Schema)
+	case table.RunID != r.About.RunID:
+		return fmt.Errorf("the table of masks %s is of another recording, that of run %q (hint: move it away, or bring the one of run %q)", tableOf(r.dir), clip(table.RunID), clip(r.About.RunID))
 	}
-	for value, mask := range table {
+	for value, mask := range table.Masks {
 		if value != "" && mask != "" {
 			r.names[value] = mask
 		}

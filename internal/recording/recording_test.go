@@ -2,6 +2,7 @@ package recording
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,6 +152,129 @@ func TestMasks(t *testing.T) {
 	}
 }
 
+// Of all that says whose hosts these are nothing is in the folder: what hosts
+// tell, and what was told after a host's file was written. What agreed before
+// agrees after; and with the table it is as it was.
+func TestMaskedTellsNothing(t *testing.T) {
+	const reached = `{"endpoint":"quay.io:443","through":"px.acme.test:3128","by":"the SSH connection","barrier":"not trusted","said":"x509: certificate is valid for box-7.acme.test, not quay.io; Acme Inspection CA 3, Via: 1.1 edge-9 (squid)","issuer":"Acme Inspection CA 3"}` + "\n"
+	sections := map[string][]remote.Section{
+		"gpu-01": {
+			{Name: "work", Out: "lock 7f 1 \n20260301T060000Z-a1b2c3\nalice@jump-4.acme.test\n"},
+			{Name: "nfs", Reached: reached, Err: "cat: /home/alice/.netrc: Permission denied\n", Out: strings.Join([]string{
+				"@hostname late-01",
+				"@machine-id 0123456789abcdef0123456789abcdef",
+				"@uuid 4C4C4544-0042-3510-8051-C4C04F4D4B32",
+				"@uuid 4c4c4544-0042-3510-8051-c4c04f4d4b32",
+				"|filer:/export /mnt/old nfs defaults 0 0",
+				"|//winfiles-2/share /mnt/win cifs x-of=/home/bob/.smb 0 0",
+				"|/dev/disk/by-id/nvme-ACME_S64FNE0R /data ext4 defaults 0 1",
+				"|NO_PROXY=localhost,.svc,.acme.test,store.zeta.lan,10.9.8.7",
+				"|HTTPS_PROXY=http://px.acme.test:3128",
+				"|deb https://mirror.customer-x.com/debian bookworm main",
+				"|deb https://deb.debian.org/debian bookworm main",
+				"|HWaddr AA:BB:CC:00:11:22 and aa:bb:cc:00:11:22",
+				"@process 4711 carol python3",
+			}, "\n")},
+			{Name: "proxy", Out: "@canvas filers"}, // words that have a name in them
+		},
+		"gpu-02": {{Name: "nfs", Out: "|late-02.acme.test: see late-01\n|0123456789abcdef0123456789abcdef\n"}, {Name: "proxy", Out: "@hostname gpu-02\n"}},
+	}
+	hosts := []inventory.Host{hostOf("gpu-02"), hostOf("gpu-01"), hostOf("gpu-03")}
+	dir := filepath.Join(t.TempDir(), "rec")
+	r, err := Create(dir, About{Inventory: "/home/alice/inventory.hcl"}, hosts, []string{Addresses, Names, Serials})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var visits []*fleet.Visit
+	for _, h := range hosts { // gpu-02 first: it speaks of late-01 before that does
+		v := &fleet.Visit{Host: h}
+		if s := sections[h.Name]; s != nil {
+			c, _ := r.Over(func(context.Context, inventory.Host) (fleet.Conn, error) { return said{sections: s}, nil })(t.Context(), h)
+			if _, err := c.Look(t.Context(), "", probes); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			v.Err = errors.New("the host presents SHA256:zN+eXzwlqyTn3Fh6FnUw5gXfQoPfMmkjLrmnNKkRE4M (/home/alice/.ssh/known_hosts:9), lookup gpu-03.acme.test: no such host")
+		}
+		visits = append(visits, v)
+	}
+	if _, err := r.Close(visits); err != nil {
+		t.Fatal(err)
+	}
+	originals := []string{
+		"acme", "gpu-0", "late-", "px.", "box-7", "edge-9", "jump-4", "filer:", "winfiles", "zeta", "store.", "mirror.", "customer", "nas.corp",
+		"alice", "bob", "carol", "0123456789abcdef", "4c4c4544", "s64fne0r", "aa:bb:cc", "10.9.8.7", "10.1.2.3", "zn+exzwl",
+	}
+	whole := ""
+	err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		whole += path[len(dir):] + "\n" + string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range originals {
+		if strings.Contains(strings.ToLower(whole), bad) {
+			t.Errorf("%s is in the recording", bad)
+		}
+	}
+	for _, kept := range []string{"quay.io:443", "deb.debian.org", "@canvas filers", "localhost,.svc,.domain-", `"by\":\"the SSH connection`} {
+		if !strings.Contains(whole, kept) {
+			t.Errorf("%s is not in the recording any more", kept)
+		}
+	}
+	if t.Failed() {
+		t.Log(whole)
+	}
+
+	mask := func(value string) string {
+		m := r.masks.of[value]
+		if n := strings.Count(whole, m); m == "" || n == 0 {
+			t.Errorf("%s has the mask %q, which is there %d times", value, m, n)
+		}
+		return m
+	}
+	if host, domain := mask("px.acme.test"), mask("acme.test"); !strings.HasSuffix(host, "."+domain) {
+		t.Errorf("px.acme.test is in acme.test, and %s not in %s", host, domain)
+	}
+	if a, b := mask("4C4C4544-0042-3510-8051-C4C04F4D4B32"), mask("4c4c4544-0042-3510-8051-c4c04f4d4b32"); a == b || !strings.EqualFold(a, b) {
+		t.Errorf("one UUID in two cases has the masks %s and %s", a, b)
+	}
+	if n := strings.Count(whole, mask("0123456789abcdef0123456789abcdef")); n != 2 {
+		t.Errorf("the machine-id of two hosts is there %d times", n)
+	}
+
+	back, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back.Against(hosts)
+	for _, h := range hosts[:2] {
+		c, err := back.Connect(t.Context(), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var asked []remote.Probe
+		for _, s := range sections[h.Name] {
+			asked = append(asked, remote.Probe{Name: s.Name, Script: "look"})
+		}
+		got, err := c.Look(t.Context(), "", asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range got {
+			got[i].Reached = sections[h.Name][i].Reached // it is of other endpoints than are asked for now
+		}
+		if diff := cmp.Diff(sections[h.Name], got); diff != "" {
+			t.Errorf("%s comes back otherwise:\n%s", h.Name, diff)
+		}
+	}
+}
+
 // What no recorder has written is refused, and said to be.
 func TestHostileRecordings(t *testing.T) {
 	sections := []remote.Section{{Name: "nfs", Out: "@end\n"}, {Name: "proxy", Out: "@end\n"}}
@@ -246,6 +370,39 @@ func TestHalfARecordingIsNone(t *testing.T) {
 	left, _ := os.ReadDir(filepath.Dir(dir))
 	if len(left) != 1 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// A recording takes the place of a former one as a whole: nothing of that is left,
+// neither its hosts nor the table of its masks.
+func TestReplacedWhole(t *testing.T) {
+	dir := record(t, []remote.Section{{Name: "nfs", Out: "old\n"}, {Name: "proxy"}}, Names)
+	if _, err := os.Stat(tableOf(dir)); err != nil {
+		t.Fatal(err)
+	}
+	h := hostOf("gpu-02")
+	r, err := Create(dir, About{RunID: "second"}, []inventory.Host{h}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := r.Over(func(context.Context, inventory.Host) (fleet.Conn, error) {
+		return said{sections: []remote.Section{{Name: "nfs", Out: "new\n"}}}, nil
+	})(t.Context(), h)
+	if _, err := c.Look(t.Context(), "", probes); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Close([]*fleet.Visit{{Host: h}}); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	err = filepath.WalkDir(filepath.Dir(dir), func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			left = append(left, strings.TrimPrefix(path, dir))
+		}
+		return err
+	})
+	if diff := cmp.Diff([]string{"/hosts/gpu-02.json", "/record.json"}, left); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 }
 

@@ -25,7 +25,13 @@ type Recorder struct {
 	about     About
 	masks     *masks
 	mu        sync.Mutex
-	looked    map[string]string // by host: the sum of its file
+	looked    map[string]look // by host
+}
+
+// A look is a host's file: its sum, and which names were known when it was written.
+type look struct {
+	sum     string
+	changes int
 }
 
 // Create begins a recording at dir: a folder that is not there, is empty, or is
@@ -45,7 +51,7 @@ func Create(dir string, about About, hosts []inventory.Host, mask []string) (*Re
 		return nil, errors.Join(err, os.RemoveAll(work))
 	}
 	about.Schema, about.Masked = Schema, append([]string{"secrets"}, mask...)
-	r := &Recorder{dir: dir, work: work, about: about, masks: newMasks(mask, hosts), looked: map[string]string{}}
+	r := &Recorder{dir: dir, work: work, about: about, masks: newMasks(mask, hosts), looked: map[string]look{}}
 	r.about.Inventory = r.masks.text(filepath.Base(about.Inventory))
 	return r, nil
 }
@@ -59,7 +65,7 @@ func replaceable(dir string) error {
 	case err != nil:
 		return fmt.Errorf("make the recording: %w", err)
 	}
-	if _, err := Open(dir); err != nil {
+	if _, err := openMasked(dir); err != nil {
 		return fmt.Errorf("%s is there and is no recording, so it is not replaced: %w", dir, err)
 	}
 	for _, e := range entries {
@@ -115,10 +121,20 @@ func (r *Recorder) write(h host) error {
 	if err != nil {
 		return err
 	}
+	for _, s := range h.Sections {
+		r.masks.learn(s)
+	}
+	r.masks.learnPlainly(h.Error + " " + h.Hint)
+	changes := r.masks.changes()
 	h.Schema, h.Address, h.Error, h.Hint = Schema, r.masks.text(h.Address), r.masks.text(h.Error), r.masks.text(h.Hint)
 	for i, s := range h.Sections {
 		h.Sections[i] = r.masks.section(s)
 	}
+	return r.put(name, file, h, changes)
+}
+
+// put puts a host's file into the folder.
+func (r *Recorder) put(name, file string, h host, changes int) error {
 	text, err := encode(h)
 	if err != nil {
 		return err
@@ -128,8 +144,38 @@ func (r *Recorder) write(h host) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.looked[name] = sum(text)
+	r.looked[name] = look{sum(text), changes}
 	return nil
+}
+
+// maskAgain masks names in a host's file that were told after it was written.
+func (r *Recorder) maskAgain(name string) error {
+	changes := r.masks.changes()
+	if was, ok := r.looked[name]; !ok || was.changes == changes {
+		return nil
+	}
+	file, err := fileOf(r.masks.host(name))
+	if err != nil {
+		return err
+	}
+	text, err := readFile(r.work, file, maxHost)
+	if err != nil {
+		return err
+	}
+	var h host
+	if err := decode(text, &h); err != nil {
+		return err
+	}
+	h.Error, h.Hint = r.masks.names(h.Error), r.masks.names(h.Hint)
+	for i, s := range h.Sections {
+		h.Sections[i].Failure = r.masks.names(s.Failure)
+		for _, list := range [][]string{s.Out, s.Err, s.Reached, s.Cluster} {
+			for i, line := range list {
+				list[i] = r.masks.names(line)
+			}
+		}
+	}
+	return r.put(name, file, h, changes)
 }
 
 // Close completes the recording with the hosts that could not be looked at, and
@@ -148,7 +194,13 @@ func (r *Recorder) Close(visits []*fleet.Visit) (table string, err error) {
 				return "", fmt.Errorf("record %s: %w", name, err)
 			}
 		}
-		r.about.Hosts = append(r.about.Hosts, entry{r.masks.host(name), r.looked[name]})
+	}
+	for _, v := range visits {
+		name := v.Host.Name
+		if err := r.maskAgain(name); err != nil {
+			return "", fmt.Errorf("record %s: %w", name, err)
+		}
+		r.about.Hosts = append(r.about.Hosts, entry{r.masks.host(name), r.looked[name].sum})
 	}
 	text, err := encode(r.about)
 	if err != nil {
@@ -159,7 +211,7 @@ func (r *Recorder) Close(visits []*fleet.Visit) (table string, err error) {
 	}
 	if len(r.masks.what) > 0 {
 		table = tableOf(r.dir)
-		text, err := encode(r.masks.of)
+		text, err := encode(maskTable{Schema, r.about.RunID, r.masks.of})
 		if err != nil {
 			return "", err
 		}
@@ -175,8 +227,12 @@ func (r *Recorder) Close(visits []*fleet.Visit) (table string, err error) {
 	return table, nil
 }
 
-// replace puts the folder work in the place of dir.
+// replace puts the folder work in the place of dir: at once where the system can,
+// so that there is always a whole one.
 func replace(work, dir string) error {
+	if exchange(work, dir) == nil {
+		return os.RemoveAll(work) // it is the former one now
+	}
 	old := work + ".old"
 	switch err := os.Rename(dir, old); {
 	case err == nil:
@@ -196,6 +252,13 @@ func (r *Recorder) Abort() { _ = os.RemoveAll(r.work) } // after Close there is 
 // tableOf is where the table of the masks of a recording is: beside it, so that
 // who sends the folder does not send the table.
 func tableOf(dir string) string { return strings.TrimSuffix(filepath.Clean(dir), "/") + ".masks.json" }
+
+// A maskTable undoes the masks of one recording, that of its run.
+type maskTable struct {
+	Schema string            `json:"schema"`
+	RunID  string            `json:"run_id"`
+	Masks  map[string]string `json:"masks"` // by value
+}
 
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
