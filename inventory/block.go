@@ -128,6 +128,7 @@ func overridden(above []*layer, name string) bool {
 type level struct {
 	requirements *Profile            // nil: as on the level below
 	ignored      []Ignored           // without a reason: not ignored, whatever the levels below say
+	images       []Image             // nil: as on the level below
 	blocks       map[string][]*layer // by kind
 }
 
@@ -159,6 +160,7 @@ type rawLevel struct {
 	requirements *hcl.Attribute
 	// ignore and ignoreReason are nil where the level has none.
 	ignore, ignoreReason *hcl.Attribute
+	images               *hcl.Attribute // nil: the level has none
 	blocks               []rawBlock
 	uses                 []string // index, name and the like that expressions refer to
 }
@@ -173,11 +175,11 @@ type rawBlock struct {
 // readLevel takes the settings blocks out of content and checks what can be
 // checked before evaluation: names, labels, duplicates.
 func (l *loader) readLevel(content *hcl.BodyContent, kinds []kind, own ...string) *rawLevel {
-	raw := &rawLevel{requirements: content.Attributes["requirements"], ignore: content.Attributes["ignore"], ignoreReason: content.Attributes["ignore_reason"]}
+	raw := &rawLevel{requirements: content.Attributes["requirements"], ignore: content.Attributes["ignore"], ignoreReason: content.Attributes["ignore_reason"], images: content.Attributes["images"]}
 	if raw.requirements != nil {
 		raw.uses = l.checkNames(raw.requirements.Expr, own)
 	}
-	for _, a := range []*hcl.Attribute{raw.ignore, raw.ignoreReason} {
+	for _, a := range []*hcl.Attribute{raw.ignore, raw.ignoreReason, raw.images} {
 		if a != nil {
 			raw.uses = append(raw.uses, l.checkNames(a.Expr, own)...)
 		}
@@ -220,6 +222,7 @@ func (l *loader) evaluateLevel(raw *rawLevel, ctx *hcl.EvalContext) *level {
 		}
 	}
 	lv.ignored = l.ignored(raw.ignore, raw.ignoreReason, ctx)
+	lv.images = l.images(raw.images, ctx)
 	for _, rb := range raw.blocks {
 		la := l.evaluateBlock(rb, ctx)
 		lv.blocks[rb.kind.name] = append(lv.blocks[rb.kind.name], la)

@@ -43,10 +43,11 @@ type Settings struct {
 	Proxy        *Proxy      // nil: no proxy wished
 	Squid        *Squid      // nil: this host is not the proxy
 	Registries   []Registry  // by label
-	Egress       []Endpoint  // the profile's endpoints for the role less skip, plus allow, and where they send on to
+	Egress       []Endpoint  // the profile's endpoints for the role less skip, plus allow and the registries of images, and where they send on to
 	Driver       *Driver     // nil: no nvidia_driver block applies
 	Mounts       []Mount     // by path, parents before children
 	Kubernetes   *Kubernetes // nil: taken away with enabled = false
+	Images       []Image     // that are to run on it, as listed
 	Toolkit      *Toolkit    // nil: no container_toolkit block applies
 	Ignore       []Ignored   // in the order in which they hold: the first that matches
 }

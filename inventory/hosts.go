@@ -87,7 +87,7 @@ func (l *loader) levels(what string, blocks hcl.Blocks) map[string]*level {
 		if err := name(n); err != nil {
 			l.errorf(b.LabelRanges[0], "Invalid "+what+" name", "%s", sentence(err))
 		}
-		lv := l.evaluateLevel(l.readLevel(l.content(b.Body, levelSchema(ignoreAttributes, settingsKinds)), settingsKinds), l.root)
+		lv := l.evaluateLevel(l.readLevel(l.content(b.Body, levelSchema(levelAttributes, settingsKinds)), settingsKinds), l.root)
 		if before, ok := first[n]; ok {
 			l.errorf(b.LabelRanges[0], "Duplicate "+what, "The %s %q is declared a second time; the first is at %s. Put both into one.", what, n, place(before))
 			continue
@@ -117,7 +117,7 @@ type hostPlace struct {
 // read checks what is the same for all names of a host block.
 func (b *hostBuilder) read(hb *hcl.Block) *hostBlock {
 	h := &hostBlock{label: hb.Labels[0], block: hb, perHost: map[string]bool{}}
-	content := b.content(hb.Body, levelSchema(append([]string{"address", "role", "groups"}, ignoreAttributes...), settingsKinds))
+	content := b.content(hb.Body, levelSchema(append([]string{"address", "role", "groups"}, levelAttributes...), settingsKinds))
 	h.attrs = content.Attributes
 	var err error
 	if h.pattern, err = parsePattern(h.label); err != nil {
@@ -129,7 +129,7 @@ func (b *hostBuilder) read(hb *hcl.Block) *hostBlock {
 		own = []string{"name"}
 	}
 	for n, a := range h.attrs {
-		if n != "requirements" && !slices.Contains(ignoreAttributes, n) {
+		if n != "requirements" && !slices.Contains(levelAttributes, n) {
 			uses := b.checkNames(a.Expr, own)
 			h.perHost[n] = len(uses) > 0
 			h.uses = append(h.uses, uses...)
@@ -312,7 +312,7 @@ func (b *hostBuilder) settingsFor(h *hostBlock, head hostHead, own *level) *Sett
 	key := ""
 	if own == h.shared {
 		block := ""
-		if len(own.blocks) > 0 || own.requirements != nil || len(own.ignored) > 0 {
+		if len(own.blocks) > 0 || own.requirements != nil || len(own.ignored) > 0 || own.images != nil {
 			block = place(h.block.DefRange) + h.label
 		}
 		key = strings.Join(append([]string{block, head.role}, head.groups...), "\x00")

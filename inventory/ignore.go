@@ -14,9 +14,6 @@ import (
 	"github.com/runai-prep/runai-prep/internal/wildcard"
 )
 
-// ignoreAttributes stand at every level, beside its blocks.
-var ignoreAttributes = []string{"ignore", "ignore_reason"}
-
 // taskNames are those of the tasks, in their order of work. They belong to the
 // contract; tasks has a test that none is missing here.
 var taskNames = []string{"resources", "proxy", "squid", "registry", "egress", "driver", "nfs", "kubernetes"}

@@ -15,6 +15,7 @@
 //	              an attribute's value converted, and checked as text
 //	secrets*.go   what no diagnostic shows: learnt, masked, blanked
 //	hosts.go      host patterns expanded, addresses, roles, groups
+//	images.go     container images that are to run
 //	ignore.go     findings that somebody takes responsibility for
 //	settings.go   the layers of a host merged into its Settings
 //

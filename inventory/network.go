@@ -3,6 +3,7 @@ package inventory
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -149,9 +150,9 @@ func (l *loader) checkRegistry(r Registry, layers []*layer) {
 	}
 }
 
-// endpoints are the profile's for the role, less skip, plus allow, and where
-// these send on to.
-func (l *loader) endpoints(p *Profile, role string, layers []*layer) []Endpoint {
+// endpoints are the profile's for the role and those of images, less skip, plus
+// allow, and where these send on to.
+func (l *loader) endpoints(p *Profile, role string, layers []*layer, images []Endpoint) []Endpoint {
 	var e egress
 	if len(layers) > 0 {
 		if _, on := fold(egressSpec, layers, &e); !on {
@@ -159,8 +160,11 @@ func (l *loader) endpoints(p *Profile, role string, layers []*layer) []Endpoint 
 		}
 	}
 	for _, s := range e.skip {
-		known := isCompanion(s, p.Endpoints) || isCompanion(s, e.allow)
-		for _, have := range p.Endpoints {
+		known := false
+		for _, from := range [][]Endpoint{p.Endpoints, e.allow, images} {
+			known = known || isCompanion(s, from)
+		}
+		for _, have := range slices.Concat(p.Endpoints, images) {
 			known = known || covers(s, have)
 		}
 		if !known {
@@ -178,20 +182,21 @@ func (l *loader) endpoints(p *Profile, role string, layers []*layer) []Endpoint 
 			list = append(list, have)
 		}
 	}
-next:
+	takeUnlessSkipped := func(have Endpoint) {
+		if !slices.ContainsFunc(e.skip, func(s Endpoint) bool { return covers(s, have) }) {
+			take(have)
+		}
+	}
 	for _, have := range p.Endpoints {
-		if !l.needs(p, role, have) {
-			continue
+		if l.needs(p, role, have) {
+			takeUnlessSkipped(have)
 		}
-		for _, s := range e.skip {
-			if covers(s, have) {
-				continue next
-			}
-		}
-		take(have)
 	}
 	for _, a := range e.allow {
 		take(a)
+	}
+	for _, i := range images {
+		takeUnlessSkipped(i)
 	}
 	return withCompanions(list, e.skip)
 }

@@ -34,6 +34,9 @@ var settingsKinds = []kind{
 	kindOf("container_toolkit", toolkitSpec, nil, true),
 }
 
+// levelAttributes stand at every level, beside its blocks.
+var levelAttributes = []string{"ignore", "ignore_reason", "images"}
+
 // levelSchema is the schema of a level: its own attributes and blocks, and the
 // settings.
 func levelSchema(attributes []string, kinds []kind) *hcl.BodySchema {
@@ -58,7 +61,7 @@ type declarations struct {
 // read parses the files and sorts their blocks.
 func (l *loader) read(path string) *declarations {
 	d := &declarations{top: &hcl.BodyContent{Attributes: hcl.Attributes{}}}
-	schema := levelSchema(ignoreAttributes, settingsKinds)
+	schema := levelSchema(levelAttributes, settingsKinds)
 	for _, t := range []string{"variable", "requirements", "role", "group", "host"} {
 		schema.Blocks = append(schema.Blocks, hcl.BlockHeaderSchema{Type: t, LabelNames: []string{"name"}})
 	}

@@ -95,7 +95,8 @@ func (l *loader) settings(p *Profile, role string, levels []*level) *Settings {
 	}
 	slices.SortFunc(s.Registries, func(a, b Registry) int { return cmp.Compare(a.Name, b.Name) })
 	s.Ignore = mergeIgnored(levels)
-	s.Egress = l.endpoints(p, role, layersOf(levels, "egress"))
+	s.Images = imagesOf(levels, role)
+	s.Egress = l.endpoints(p, role, layersOf(levels, "egress"), imageEndpoints(s.Images, s.Registries))
 	return s
 }
 

@@ -46,7 +46,7 @@ func registryWishes(h inventory.Host) []registryWish {
 	for _, r := range h.Registries {
 		w := registryWish{name: r.Name, insecure: r.Insecure, why: r.Why}
 		for _, m := range r.MirrorOf {
-			w.mirrorOf = append(w.mirrorOf, imageRegistry(m))
+			w.mirrorOf = append(w.mirrorOf, inventory.ImageRegistry(m))
 		}
 		if !r.Insecure {
 			w.certs = splitCertificates([]string{r.CA})
@@ -54,16 +54,6 @@ func registryWishes(h inventory.Host) []registryWish {
 		wishes = append(wishes, w)
 	}
 	return wishes
-}
-
-// imageRegistry is how images name a registry. Docker's has several names, of
-// which images have one.
-func imageRegistry(name string) string {
-	switch name {
-	case "index.docker.io", "registry-1.docker.io", "hub.docker.com", "registry.hub.docker.com":
-		return "docker.io"
-	}
-	return name
 }
 
 // ca is the file of certificates; empty: none is needed.
@@ -96,18 +86,23 @@ func (w registryWish) endpoint() string {
 func reachRegistries(h inventory.Host) []remote.Endpoint {
 	var endpoints []remote.Endpoint
 	for _, w := range registryWishes(h) {
-		e := remote.Endpoint{Registry: true, Insecure: w.insecure}
-		e.Host, e.Port = w.address()
-		for _, c := range w.certs {
-			e.Roots = append(e.Roots, c.pem)
-		}
-		if h.Proxy != nil { // the certificates of the proxy block are in the host's store
-			e.Roots = append(e.Roots, h.Proxy.CACertificates...)
-			e.Proxy = runtimeProxy(h.Proxy, e.Host, e.Port)
-		}
-		endpoints = append(endpoints, e)
+		endpoints = append(endpoints, w.outside(h))
 	}
 	return endpoints
+}
+
+// outside is the registry as a host's runtimes reach it.
+func (w registryWish) outside(h inventory.Host) remote.Endpoint {
+	e := remote.Endpoint{Registry: true, Insecure: w.insecure}
+	e.Host, e.Port = w.address()
+	for _, c := range w.certs {
+		e.Roots = append(e.Roots, c.pem)
+	}
+	if h.Proxy != nil { // the certificates of the proxy block are in the host's store
+		e.Roots = append(e.Roots, h.Proxy.CACertificates...)
+		e.Proxy = runtimeProxy(h.Proxy, e.Host, e.Port)
+	}
+	return e
 }
 
 func probeRegistry(h inventory.Host) string {
