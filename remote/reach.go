@@ -52,6 +52,8 @@ type Endpoint struct {
 	Insecure bool
 	// Roots are certificates, in PEM, that are trusted beside the controller's.
 	Roots []string
+	// Image is what the registry is asked for beside /v2/; nil: nothing.
+	Image *Image
 	// Of says whose way it is where there are several; empty: the one that is
 	// wished.
 	Of string
@@ -84,6 +86,9 @@ const (
 	NotTrusted Barrier = "tls"         // its certificate is not what it should be
 	Unproved   Barrier = "unproved"    // it listens, and the host has no tool that speaks TLS
 	Answer     Barrier = "http"        // it does not answer as a registry does
+	Login      Barrier = "login"       // it tells only those who log in
+	TooMany    Barrier = "limit"       // it has been asked too often
+	NoImage    Barrier = "image"       // it has no such image
 )
 
 // Reached is how the way to one endpoint went.
@@ -101,6 +106,8 @@ type Reached struct {
 	Tokens string `json:"tokens,omitempty"` // host:port where a registry sends for tokens
 	// Plain says that an insecure one answered without TLS.
 	Plain bool `json:"plain,omitempty"`
+	// Image is what was seen of the image that was asked for; nil: none was.
+	Image *SeenImage `json:"image,omitempty"`
 
 	shown *certified // nil: no certificate was
 }
@@ -168,6 +175,9 @@ func (e Endpoint) triedBy(by string) Reached {
 	if e.Proxy != nil {
 		r.Through = e.Proxy.address()
 	}
+	if e.Image != nil {
+		r.Image = &SeenImage{Name: e.Image.Name}
+	}
 	return r
 }
 
@@ -214,6 +224,9 @@ func (c *Conn) reachAll(ctx context.Context, limit time.Duration, endpoints []En
 }
 
 func (c *Conn) reachOne(ctx context.Context, e Endpoint) Reached {
+	if e.Image != nil {
+		return c.reachImage(ctx, e)
+	}
 	conn, r := c.wayTo(ctx, e)
 	if conn == nil {
 		return r
@@ -425,11 +438,7 @@ func tokensOf(challenge string) string {
 	if err != nil || u.Hostname() == "" {
 		return ""
 	}
-	port := u.Port()
-	if port == "" {
-		port = "443"
-	}
-	return Safe(net.JoinHostPort(u.Hostname(), port))
+	return hostPort(u)
 }
 
 // reachedText is what a Section carries: a JSON object a line.

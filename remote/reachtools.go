@@ -94,7 +94,7 @@ func (c *Conn) reachByTools(ctx context.Context, endpoints []Endpoint, found []R
 	fmt.Fprintf(&script, "%stry_time=%d try_again=%d\n", toolsScript, limit*2/3/time.Second, limit/4/time.Second+1)
 	tried := false
 	for i, e := range endpoints {
-		if found[i].Barrier != Forbidden {
+		if found[i].Barrier != Forbidden || e.Image != nil { // no tool of the host reads images
 			continue
 		}
 		tried = true

@@ -20,6 +20,7 @@ import (
 
 // certified is what a server showed.
 type certified struct {
+	host         string              // that was asked for
 	certificates []*x509.Certificate // the server's first
 	// anchors are the authorities by which it is trusted here, each enough; nil:
 	// it is trusted by what is wished for the host, or not at all.
@@ -53,7 +54,7 @@ func handshake(ctx context.Context, conn net.Conn, e Endpoint) (secured *tls.Con
 		// Verified below, where the chain is at hand also when it fails.
 		InsecureSkipVerify: true,
 		VerifyConnection: func(s tls.ConnectionState) error {
-			seen = &certified{certificates: s.PeerCertificates}
+			seen = &certified{host: e.Host, certificates: s.PeerCertificates}
 			if e.Insecure {
 				return nil
 			}
@@ -83,6 +84,20 @@ func (e Endpoint) roots(to *x509.CertPool) *x509.CertPool {
 		to.AppendCertsFromPEM([]byte(pem))
 	}
 	return to
+}
+
+// trusting is e with more that is trusted, also where it is asked for elsewhere.
+func (e Endpoint) trusting(pem string) Endpoint {
+	e.Roots = append(slices.Clone(e.Roots), pem)
+	if e.Image != nil && e.Image.Else != nil {
+		image := *e.Image
+		image.Else = slices.Clone(image.Else)
+		for i := range image.Else {
+			image.Else[i] = image.Else[i].trusting(pem)
+		}
+		e.Image = &image
+	}
+	return e
 }
 
 // hostBundle finds what programs in Go, as runtimes are, read: the first of
@@ -139,6 +154,9 @@ func (c *Conn) trustThere(ctx context.Context, endpoints []Endpoint, found []Rea
 			r.Barrier, r.Said = Lost, Safe("whether the host trusts "+r.Issuer+" could not be asked: "+err.Error())
 		case !slices.ContainsFunc(r.shown.anchors, known):
 			r.Barrier, r.Status, r.Tokens = NotTrusted, 0, ""
+			if r.Image != nil {
+				r.Image = &SeenImage{Name: r.Image.Name, At: r.Image.At}
+			}
 			r.Said = "the host does not trust it; the machine that asks does"
 		}
 	}
@@ -148,13 +166,13 @@ func (c *Conn) trustThere(ctx context.Context, endpoints []Endpoint, found []Rea
 	// What the host trusts by itself is as good as what is wished.
 	there := slices.Clone(endpoints)
 	for i := range there {
-		there[i].Roots = append(slices.Clone(there[i].Roots), section[0].Out)
+		there[i] = there[i].trusting(section[0].Out)
 	}
 	c.reachAll(ctx, forwardLimit, there, found, func(i int) bool {
 		if found[i].shown == nil || !found[i].shown.strange {
 			return false
 		}
-		_, err := found[i].shown.verify(there[i].Host, there[i].roots(x509.NewCertPool()))
+		_, err := found[i].shown.verify(found[i].shown.host, there[i].roots(x509.NewCertPool()))
 		return err == nil
 	})
 }

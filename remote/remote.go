@@ -62,6 +62,7 @@ type Dialer struct {
 	keys       map[string]*keyFile // by path
 	ring       keyring
 	hops       hops
+	images     imageStore
 	beats      time.Duration // 0: beatEvery; shorter in tests
 }
 
