@@ -17,7 +17,10 @@ import (
 // only where no file tells whether the GPUs work, under a deadline, and last.
 // Where something is to be installed the package managers are asked what they
 // have, and dnf and zypper take their time.
-var Driver = Task{Name: "driver", Probe: probeDriver, Read: readDriver, Plan: planDriver, Timeout: time.Minute}
+//
+// What container images ask of the driver belongs here, for it is held against
+// the driver that will be there when the plan has been carried out; see images.go.
+var Driver = Task{Name: "driver", Probe: probeDriver, More: imageEndpoints, Read: readDriver, Plan: planDriver, Timeout: time.Minute}
 
 func readDriver(s remote.Section) (Facts, error) {
 	if s.Failure != "" && strings.Contains(s.Out, "\n@smi\n!began\n") && !strings.Contains(s.Out, "\n@end\n") {
@@ -28,6 +31,9 @@ func readDriver(s remote.Section) (Facts, error) {
 		return nil, err
 	}
 	f := &driverFacts{Services: readServices(blocks), Space: make(map[string]int64), files: make(map[string]file)}
+	if f.Images, err = readReached(s); err != nil {
+		return nil, err
+	}
 	if len(blocks) == 0 {
 		return f, nil // no wish
 	}
@@ -86,7 +92,7 @@ func (r *driverReader) read(b block) error {
 		if g.Address == "" || len(g.Device) != 4 {
 			return fmt.Errorf("%q is not a GPU's address and device id", clip(b.rest, 80))
 		}
-		g.Name, g.Generation = lookUpGPU(g.Device)
+		g.Name, g.Generation, _ = lookUpGPU(g.Device)
 		f.GPUs = append(f.GPUs, g)
 	case "nvswitch":
 		f.NVSwitches++

@@ -1,5 +1,7 @@
 package tasks
 
+import "github.com/runai-prep/runai-prep/remote"
+
 // driverFacts are everything about the NVIDIA driver of a host. There are five
 // places that can disagree: the packages, the module built for the running
 // kernel, the one built for the kernel of the next boot, the module loaded,
@@ -18,17 +20,18 @@ type driverFacts struct {
 	Loaded  loadedDriver   `json:"loaded"`
 	Nouveau nouveauFacts   `json:"nouveau"`
 
-	UserSpace string           `json:"user_space"` // version of libnvidia-ml.so.1, else libcuda.so.1; empty: none
-	SMI       *smiFacts        `json:"nvidia_smi"` // nil: not asked
-	Packages  []driverPackage  `json:"packages"`   // NVIDIA's, dkms and kernel headers, as installed
-	Runfile   string           `json:"runfile"`    // version that NVIDIA's own installer has put here; empty: none
-	Owner     string           `json:"owner"`      // who else keeps the driver: gpu-operator, dgx-os, ublue…; empty: nobody
-	Units     []driverUnit     `json:"units"`      // services that use or keep the driver
-	Processes []gpuProcess     `json:"processes"`  // that have /dev/nvidia* open
-	Offers    []driverOffer    `json:"offers"`     // what the host's repositories have; nil: not asked, for nothing is to be installed
-	Sources   driverSources    `json:"sources"`    // which repositories are set up
-	Reboot    string           `json:"reboot"`     // why the host waits for a reboot; empty: it does not
-	Space     map[string]int64 `json:"space"`      // bytes free for root, by folder: /usr, /boot, /var; absent: not looked at
+	UserSpace string           `json:"user_space"`       // version of libnvidia-ml.so.1, else libcuda.so.1; empty: none
+	SMI       *smiFacts        `json:"nvidia_smi"`       // nil: not asked
+	Packages  []driverPackage  `json:"packages"`         // NVIDIA's, dkms and kernel headers, as installed
+	Runfile   string           `json:"runfile"`          // version that NVIDIA's own installer has put here; empty: none
+	Owner     string           `json:"owner"`            // who else keeps the driver: gpu-operator, dgx-os, ublue…; empty: nobody
+	Units     []driverUnit     `json:"units"`            // services that use or keep the driver
+	Processes []gpuProcess     `json:"processes"`        // that have /dev/nvidia* open
+	Offers    []driverOffer    `json:"offers"`           // what the host's repositories have; nil: not asked, for nothing is to be installed
+	Sources   driverSources    `json:"sources"`          // which repositories are set up
+	Images    []remote.Reached `json:"images,omitempty"` // how the way to each image went, and what it is
+	Reboot    string           `json:"reboot"`           // why the host waits for a reboot; empty: it does not
+	Space     map[string]int64 `json:"space"`            // bytes free for root, by folder: /usr, /boot, /var; absent: not looked at
 
 	asked           bool   // the host was looked at for a wish: else these facts are empty
 	userPath        string // the library that UserSpace is the version of

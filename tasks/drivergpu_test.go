@@ -21,7 +21,7 @@ func TestLookUpGPU(t *testing.T) {
 		// Nobody knows.
 		"0041": " ", "3fff": " ", "22a3": " ", "x330": " ", "": " ",
 	} {
-		name, generation := lookUpGPU(device)
+		name, generation, _ := lookUpGPU(device)
 		if got := generation + " " + name; got != want {
 			t.Errorf("%s is %q, want %q", device, got, want)
 		}
@@ -41,7 +41,7 @@ func TestGPUTable(t *testing.T) {
 		ids, rest, _ := strings.Cut(line, " ")
 		first, end, isRange := strings.Cut(ids, "-")
 		if !isRange {
-			if name, generation := lookUpGPU(ids); name != rest || generation == "" {
+			if name, generation, _ := lookUpGPU(ids); name != rest || generation == "" {
 				t.Errorf("%q is found as %q of %q", line, name, generation)
 			}
 			continue

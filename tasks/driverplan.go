@@ -35,23 +35,30 @@ const (
 	reboot              // something holds the modules that only a reboot ends
 )
 
-// planDriver is the order of work. What a person must decide comes first, and
-// where it is unmet nothing after it is begun; then one transaction replaces
-// the driver, and the places that can disagree are proved one by one.
+// planDriver is what is to be done about the driver, and what the images that are
+// to run ask of it.
 func planDriver(h inventory.Host, facts Facts) []Finding {
 	f := facts.(*driverFacts)
+	found, p := planInstallation(h, f)
+	return append(found, imageFindings(h, f, p, found)...)
+}
+
+// planInstallation is the order of work; nil: no driver is wished. What a person must decide comes first, and
+// where it is unmet nothing after it is begun; then one transaction replaces
+// the driver, and the places that can disagree are proved one by one.
+func planInstallation(h inventory.Host, f *driverFacts) ([]Finding, *driverPlan) {
 	w, ok := wishedDriver(h)
 	if !ok || h.Driver == nil && len(f.GPUs) == 0 {
-		return nil // the profile asks for a driver where there is a GPU
+		return nil, nil // the profile asks for a driver where there is a GPU
 	}
 	p := &driverPlan{w: w, f: f, need: needOf(f.GPUs), has: installedOf(f)}
 	found := []change{p.gpus()}
 	switch {
 	case len(f.GPUs) == 0 && w.RequireGPU:
-		return p.findings(append(found, p.node()))
+		return p.findings(append(found, p.node())), p
 	case f.Owner == "gpu-operator":
 		// Its user space is in its container, and its modules are built at its start.
-		return p.findings(append(found, p.owned(), p.node()))
+		return p.findings(append(found, p.owned(), p.node())), p
 	}
 	p.w.verify = p.w.verify || f.Owner != ""
 	p.decide()
@@ -62,13 +69,13 @@ func planDriver(h inventory.Host, facts Facts) []Finding {
 	}
 	found = append(found, p.driver())
 	if p.no != "" && p.has.version == "" && f.Loaded.Version == "" {
-		return p.findings(append(found, p.node())) // there is nothing to say of the places
+		return p.findings(append(found, p.node())), p // there is nothing to say of the places
 	}
 	found = append(found, p.packages())
 	for _, k := range f.Kernels {
 		found = append(found, p.module(k))
 	}
-	return p.findings(append(found, nouveau, p.loaded(), p.userSpace(), p.services(), p.persistenced(), p.fabricManager(), p.cuda(), p.node()))
+	return p.findings(append(found, nouveau, p.loaded(), p.userSpace(), p.services(), p.persistenced(), p.fabricManager(), p.cuda(), p.node())), p
 }
 
 // findings leaves out what there is nothing to say about, and makes of what

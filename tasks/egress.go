@@ -36,11 +36,8 @@ func reachEgress(h inventory.Host) []remote.Endpoint {
 			continue
 		}
 		own := ownRegistry(h, e)
-		to := remote.Endpoint{Host: e.Host, Port: e.Port, Registry: own != nil || isPublicRegistry(e.Host)}
-		if h.Proxy != nil {
-			to.Roots = h.Proxy.CACertificates
-			to.Proxy = runtimeProxy(h.Proxy, e.Host, e.Port)
-		}
+		to := outside(h, e.Host, e.Port)
+		to.Registry = own != nil || isPublicRegistry(e.Host)
 		if own != nil {
 			to.Insecure = own.Insecure
 			if own.CA != "" {

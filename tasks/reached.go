@@ -15,6 +15,16 @@ import (
 // This file is what tasks share that ask for something outside the host: the
 // way there, and what came of it.
 
+// outside is a server as a host's container runtime reaches it.
+func outside(h inventory.Host, host string, port int) remote.Endpoint {
+	e := remote.Endpoint{Host: host, Port: port}
+	if h.Proxy != nil { // its certificates are in the host's store
+		e.Roots = h.Proxy.CACertificates
+		e.Proxy = runtimeProxy(h.Proxy, host, port)
+	}
+	return e
+}
+
 // runtimeProxy is the proxy that a container runtime, being a program in Go,
 // asks for an address; nil: none.
 func runtimeProxy(p *inventory.Proxy, host string, port int) *remote.HTTPProxy {

@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -93,14 +94,11 @@ func reachRegistries(h inventory.Host) []remote.Endpoint {
 
 // outside is the registry as a host's runtimes reach it.
 func (w registryWish) outside(h inventory.Host) remote.Endpoint {
-	e := remote.Endpoint{Registry: true, Insecure: w.insecure}
-	e.Host, e.Port = w.address()
+	host, port := w.address()
+	e := outside(h, host, port)
+	e.Registry, e.Insecure, e.Roots = true, w.insecure, slices.Clone(e.Roots)
 	for _, c := range w.certs {
 		e.Roots = append(e.Roots, c.pem)
-	}
-	if h.Proxy != nil { // the certificates of the proxy block are in the host's store
-		e.Roots = append(e.Roots, h.Proxy.CACertificates...)
-		e.Proxy = runtimeProxy(h.Proxy, e.Host, e.Port)
 	}
 	return e
 }

@@ -32,6 +32,8 @@
 //	              kubernetesfirewall.go, kubernetescluster.go what the cluster says of the
 //	              host; toolkit.go, toolkitsteps.go what shows GPUs
 //	              to containers
+//	images.go     container images that are to run: where they come from and what
+//	              they ask of the driver; imagerequire.go in which language
 //	acrossfleet.go what only the hosts together show
 //	nfs.go        NFS mounts: facts; nfsprobe.go, nfsplan.go, nfspossible.go,
 //	              nfsbusy.go who uses them, nfssteps.go, nfstry.go what the server says

@@ -273,21 +273,21 @@ func reached(now []remote.Endpoint, kept []string) string {
 		if json.Unmarshal([]byte(line), &r) != nil {
 			continue
 		}
-		k := strings.Join([]string{r.Endpoint, r.Through, r.Of}, "\x00")
+		k := keyOf(r)
 		byKey[k] = line
 		order = append(order, k)
 	}
 	var b strings.Builder
 	for _, e := range now {
-		k := endpoint(e)
+		r := asReached(e)
+		k := keyOf(r)
 		if line, ok := byKey[k]; ok {
 			b.WriteString(line + "\n")
 			delete(byKey, k)
 			continue
 		}
-		address, through, _ := strings.Cut(k, "\x00")
-		through, _, _ = strings.Cut(through, "\x00")
-		line, _ := json.Marshal(remote.Reached{Endpoint: address, Through: through, Of: e.Of, Barrier: remote.Lost, Said: "it is not in the recording"})
+		r.Barrier, r.Said = remote.Lost, "it is not in the recording"
+		line, _ := json.Marshal(r)
 		b.Write(append(line, '\n'))
 	}
 	for _, k := range order {
@@ -298,13 +298,23 @@ func reached(now []remote.Endpoint, kept []string) string {
 	return b.String()
 }
 
-// endpoint is an endpoint as Reached names it: address, proxy, whose way.
-func endpoint(e remote.Endpoint) string {
-	through := ""
+// asReached is an endpoint as Reached names it: address, proxy, whose way.
+func asReached(e remote.Endpoint) remote.Reached {
+	r := remote.Reached{Endpoint: net.JoinHostPort(e.Host, strconv.Itoa(e.Port)), Of: e.Of}
 	if e.Proxy != nil {
-		through = net.JoinHostPort(e.Proxy.Host, strconv.Itoa(e.Proxy.Port))
+		r.Through = net.JoinHostPort(e.Proxy.Host, strconv.Itoa(e.Proxy.Port))
 	}
-	return strings.Join([]string{net.JoinHostPort(e.Host, strconv.Itoa(e.Port)), through, e.Of}, "\x00")
+	return r
+}
+
+// keyOf is what tells one way from the others of a section. Images have theirs
+// in common with others of their registry.
+func keyOf(r remote.Reached) string {
+	key := []string{r.Endpoint, r.Through, r.Of}
+	if r.Image != nil {
+		key = append(key, r.Image.Name)
+	}
+	return strings.Join(key, "\x00")
 }
 
 func (r *Recording) asksOtherwise(task, host string) {

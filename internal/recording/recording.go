@@ -157,7 +157,7 @@ func asked(p remote.Probe, masks *masks) string {
 	b.WriteString(p.Script)
 	for _, e := range p.Endpoints {
 		b.WriteByte(0)
-		b.WriteString(endpoint(e))
+		b.WriteString(keyOf(asReached(e)))
 	}
 	if p.Cluster != nil { // which it is, is the controller's
 		b.WriteString("\x00cluster")
