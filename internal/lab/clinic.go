@@ -13,6 +13,7 @@ type patient struct {
 	name, illness string
 	role          string
 	groups        []string
+	images        []string // that are to run on it
 	spec          spec
 	infect        func(*Machine) // before it is booted
 	later         func(*Machine) // what has happened since
@@ -101,7 +102,7 @@ func clinic(all map[string]distro) []patient {
 			illness: "no NFS mount, and no NFS client", infect: noMount},
 		{name: "gpu-03", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(debian, 3),
 			illness: "wrong proxy in /etc/environment and in containerd's drop-in", infect: wrongProxy},
-		{name: "gpu-04", role: "gpu", groups: []string{"rack-a"}, spec: machineSpec(ubuntu, 4),
+		{name: "gpu-04", role: "gpu", groups: []string{"rack-a"}, images: []string{practiceImage}, spec: machineSpec(ubuntu, 4),
 			illness: "NVIDIA driver 470, of a branch that is given up", infect: oldDriver},
 		{name: "gpu-05", role: "gpu", groups: []string{"rack-b"}, spec: machineSpec(debian, 5),
 			illness: "mounts the old NAS, and fstab still names it", infect: staleMount},

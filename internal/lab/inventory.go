@@ -45,6 +45,9 @@ func inventoryFor(dir string, patients []patient) string {
 		if len(p.groups) > 0 {
 			fmt.Fprintf(&b, "  groups  = [\"%s\"]\n", strings.Join(p.groups, `", "`))
 		}
+		if len(p.images) > 0 {
+			fmt.Fprintf(&b, "  images  = [\"%s\"]\n", strings.Join(p.images, `", "`))
+		}
 		fmt.Fprintf(&b, "  ssh { port = %d }\n}\n\n", p.port)
 	}
 	return strings.TrimSuffix(b.String(), "\n")

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,8 +26,9 @@ import (
 // name, all behind a box that looks into TLS and signs with the company's own
 // authority, as in many a data center.
 type outside struct {
-	CA    string // the authority, in PEM
-	names map[string]bool
+	CA        string // the authority, in PEM
+	names     map[string]bool
+	documents map[string]string // of registries, by name and path
 
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -35,15 +37,16 @@ type outside struct {
 }
 
 // allowedOutside are the names that the practice proxy knows: all that the
-// built-in profile of 2020 asks for, with what registries send on to.
+// built-in profile of 2020 and the practice images ask for, with what registries
+// send on to.
 var allowedOutside = []string{
 	"runai-charts.storage.googleapis.com", "hub.docker.com", "gcr.io", "quay.io", "prometheus-us-central1.grafana.net", "app.run.ai",
 	"storage.googleapis.com", "cdn.quay.io", "cdn01.quay.io", "cdn02.quay.io", "cdn03.quay.io",
-	"registry-1.docker.io", "auth.docker.io", "production.cloudflare.docker.com",
+	"registry-1.docker.io", "auth.docker.io", "production.cloudflare.docker.com", "nvcr.io", "layers.nvcr.io",
 }
 
 func newOutside() (*outside, error) {
-	o := &outside{names: map[string]bool{}, leaf: map[string]*tls.Certificate{}}
+	o := &outside{names: map[string]bool{}, documents: practiceImages(), leaf: map[string]*tls.Certificate{}}
 	for _, n := range allowedOutside {
 		o.names[n] = true
 	}
@@ -104,7 +107,8 @@ func (o *outside) proxy(c net.Conn, denied []string) {
 	o.serve(c, name)
 }
 
-// serve is a server outside: a registry, as far as anybody asks.
+// serve is a server outside: a registry, as far as anybody asks, in which images
+// are told of to those with a token.
 func (o *outside) serve(c net.Conn, name string) {
 	cert, err := o.certificate(name)
 	if err != nil {
@@ -112,15 +116,31 @@ func (o *outside) serve(c net.Conn, name string) {
 	}
 	secured := tls.Server(c, &tls.Config{Certificates: []tls.Certificate{*cert}, MinVersion: tls.VersionTLS12})
 	defer secured.Close()
-	request, err := http.ReadRequest(bufio.NewReader(secured))
-	if err != nil {
-		return
+	in := bufio.NewReader(secured)
+	for {
+		request, err := http.ReadRequest(in)
+		if err != nil {
+			return
+		}
+		status, body := "200 OK", ""
+		switch document, known := o.documents[name+request.URL.Path]; {
+		case request.URL.Path == "/token":
+			body = `{"token":"practice-token"}`
+		case strings.HasPrefix(request.URL.Path, "/v2/") && request.Header.Get("Authorization") != "Bearer practice-token":
+			status = "401 Unauthorized\r\nWww-Authenticate: Bearer realm=\"https://" + name + "/token\""
+		case known:
+			status, body = "200 OK\r\nDocker-Content-Digest: "+digestOf(document), document
+		case strings.HasPrefix(request.URL.Path, "/v2/"):
+			status = "404 Not Found"
+		}
+		answer := fmt.Sprintf("HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n", status, len(body))
+		if request.Method != http.MethodHead {
+			answer += body
+		}
+		if _, err := io.WriteString(secured, answer); err != nil || request.Close {
+			return
+		}
 	}
-	answer := "HTTP/1.1 200 OK\r\n"
-	if request.URL.Path == "/v2/" {
-		answer = "HTTP/1.1 401 Unauthorized\r\nWww-Authenticate: Bearer realm=\"https://" + name + "/token\"\r\n"
-	}
-	_, _ = io.WriteString(secured, answer+"Content-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
 // reach connects a machine to something in its world, as its sshd would. What

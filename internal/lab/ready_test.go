@@ -77,7 +77,7 @@ var ills = map[string]map[string]string{
 	"gpu-01": {},
 	"gpu-02": {"nfs//mnt/data": "not mounted"},
 	"gpu-03": {"proxy/environment": oldProxy, "proxy/apt": oldProxy, "proxy/containerd": oldProxy, "proxy/no_proxy": "not everywhere"},
-	"gpu-04": with(driverIll("470.256.02", "5.15.0-143-generic"), stopped),
+	"gpu-04": with(driverIll("470.256.02", "5.15.0-143-generic"), stopped, map[string]string{"driver/image " + practiceImage: "PyTorch 2.1.0, CUDA 12.2.2, requires cuda>=12.2"}),
 	"gpu-05": {"nfs//mnt/data": oldNAS + ":/data"},
 	"gpu-06": with(driverIll("none", "5.15.0-143-generic"), map[string]string{
 		"driver/nouveau": "loaded", "driver/nvidia-persistenced": "not installed",
