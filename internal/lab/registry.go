@@ -8,13 +8,13 @@ import (
 // practiceImage is what the host with the old driver is to run: it requires a
 // later one. There is no image of that name; its variables are as those of
 // nvidia/cuda:12.2.0 and of NVIDIA's PyTorch.
-const practiceImage = "nvcr.io/practice/pytorch:23.10-cuda12.2"
+const practiceImage = "nvcr.io/example/pytorch:23.10-cuda12.2"
 
 // practiceImages are the documents of the registries outside: manifests by tag
 // and digest, for two architectures, and configurations.
 func practiceImages() map[string]string {
 	documents := map[string]string{}
-	const root = "nvcr.io/v2/practice/pytorch/"
+	const root = "nvcr.io/v2/example/pytorch/"
 	add := func(kind, document string) (digest string) {
 		digest = digestOf(document)
 		documents[root+kind+"/"+digest] = document
