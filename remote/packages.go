@@ -96,7 +96,7 @@ func (p *Packages) script() (string, error) {
 		}
 	}
 	for _, n := range p.Remove {
-		if strings.ContainsAny(n, "=/~^") {
+		if strings.ContainsAny(n, "=/~^") && p.Manager != "zypper" { // which can have several versions
 			return "", fmt.Errorf("%q is not the bare name of a package to remove", n)
 		}
 	}

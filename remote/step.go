@@ -93,7 +93,7 @@ type Packages struct {
 	// Optional are those of Names that are left out where no repository has
 	// them; for apt alone.
 	Optional []string
-	Remove   []string // go in the same transaction; nothing else may be removed
+	Remove   []string // go in the same transaction (zypper: or NAME=VERSION); nothing else may be removed
 	// Replaces: packages that are not named may be removed where those of
 	// Names conflict with them (a change of branch). Never a running kernel.
 	Replaces     bool

@@ -80,7 +80,9 @@ func (p *nfsPlan) mount(m inventory.Mount) change {
 		p.helper = true
 		steps = append(steps, install(p.f.Manager, nfsPackage(p.f.Manager)))
 	}
-	if fresh {
+	// A line alone is tried too: what the kernel does not show of a mount, mount
+	// may refuse at the next boot.
+	if fresh || isNew {
 		steps = append(steps, tryMount(m))
 	}
 	steps = append(steps, c.Steps...) // what is taken away first

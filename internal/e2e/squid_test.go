@@ -176,7 +176,7 @@ func TestSquid(t *testing.T) {
 	allow := []string{"registry.corp.example:5000", "mirror.corp.example:80"}
 	s.wish(s.as(3128), allow...)
 	plan := s.run(2, "plan", "inventory.hcl", "--task", "squid")
-	contains(t, "plan", plan, "apt-get install squid", "8 endpoints for "+s.client.IP)
+	contains(t, "plan", plan, "apt-get install squid", " endpoints for "+s.client.IP+"/32, and nothing else")
 	s.apply()
 	s.asked(squidRequests)
 	packaged := s.proxy.SSH(t, "sha256sum </etc/squid/squid.conf")
