@@ -36,7 +36,7 @@ func TestDriverHosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	programs, err := newToolbox(append(hostShells, "cat", "ls", "grep", "timeout", "env")...)
+	programs, err := newToolbox(append(hostShells, "cat", "find", "grep", "timeout", "env")...)
 	if err != nil {
 		t.Skipf("a program for the trees is not here: %v", err)
 	}

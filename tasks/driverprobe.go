@@ -13,14 +13,14 @@ import (
 // and reads of /proc, /sys and folders.
 //
 //	always     dpkg-query, or rpm                    which packages there are, and which are held
-//	           systemctl show                        where a unit file of driverUnits is
+//	           systemctl show                        where a unit file of driverUnits is; one for all tasks
 //	           modinfo FILE...                       where there is a module on disk
 //	           uname -m                              where nothing else says the architecture
 //	doubt      timeout nvidia-smi                    the module is loaded, and not every GPU has come up
 //	           grep                                  no file with a telling name says that nouveau is kept out
-//	unsettled  timeout stat -f                       room in /usr, /boot, /var
+//	unsettled  stat -f                               room in /usr, /boot, /var
 //	           mokutil --test-key                    with Secure Boot, where DKMS has a key
-//	           ls, grep                              who has /dev/nvidia* open, where something has
+//	           find                                  who has /dev/nvidia* open, where something has
 //	           apt-cache, grep; timeout with dnf, yum or zypper
 //	                                                 what the repositories have
 //
@@ -143,8 +143,7 @@ same() { if older "$1" "$2" || older "$2" "$1"; then return 1; fi; }
 `
 
 // probeDriverTools are functions, and what kind of machine this is.
-const probeDriverTools = versionTools + `quiet() { "$@" 2>/dev/null; }
-# line FILE: its first line, in $line.
+const probeDriverTools = versionTools + `# line FILE: its first line, in $line.
 line() {
 	line=
 	if [ -f "$1" ] && [ -r "$1" ]; then IFS= read -r line <"$1"; fi
@@ -390,14 +389,14 @@ set --
 for unit in $units; do
 	for at in /etc/systemd/system /run/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
 		if [ -e "$at/$unit.service" ]; then
-			set -- "$@" "$unit.service"
+			set -- "$@" "$unit"
 			case $unit in nvidia-persistenced) persistenced=yes ;; nvidia-fabricmanager) fabric_unit=yes ;; esac
 			break
 		fi
 	done
 done
 if [ $# != 0 ] && [ -d /run/systemd/system ]; then
-	ran units systemctl show -p Id,LoadState,ActiveState,UnitFileState,ExecStart "$@"
+	services units Id,LoadState,ActiveState,UnitFileState,ExecStart "$@"
 fi
 if [ -e /run/reboot-required ] || [ -e /var/run/reboot-required ] || [ -e /run/reboot-needed ]; then echo '@reboot'; fi
 `

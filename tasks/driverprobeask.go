@@ -6,18 +6,13 @@ package tasks
 // have in their caches, and apt's index is rebuilt in memory where there is none.
 const probeOffers = `holders() {
 	echo @holders
-	holders_all=$(ls -ln /proc/self/fd/ /proc/[0-9]*/fd/ 2>/dev/null | grep -E -e '^/proc/[0-9]+/fd/:' -e ' -> /dev/nvidia')
-	holders_pid= holders_seen=' '
+	holders_all=$(find /proc/[0-9]*/fd -lname '/dev/nvidia*' 2>/dev/null)
+	holders_seen=' '
 	IFS=$nl
 	set -f
 	for line in $holders_all; do
-		case $line in
-		/proc/*)
-			holders_pid=${line#/proc/}
-			holders_pid=${holders_pid%%/*}
-			continue
-			;;
-		esac
+		holders_pid=${line#/proc/}
+		holders_pid=${holders_pid%%/*}
 		case $holders_seen in *" $holders_pid "*) continue ;; esac
 		holders_seen="$holders_seen$holders_pid "
 	done
@@ -52,9 +47,14 @@ const probeOffers = `holders() {
 		fi
 	done
 }
-# The cache is used as it is, or else made in memory.
-apt_cache() {
-	quiet apt-cache --no-generate "$@" || quiet apt-cache -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@"
+# known PATTERN: the names that apt knows, in $names. The cache is used as it is,
+# or else made in memory.
+known() {
+	apt_how=--no-generate
+	names=$(apt-cache $apt_how pkgnames 2>/dev/null | grep -E "$1")
+	if [ -n "$names" ]; then return 0; fi
+	apt_how="-o${nl}Dir::Cache::pkgcache=$nl-o${nl}Dir::Cache::srcpkgcache="
+	names=$(apt-cache $apt_how pkgnames 2>/dev/null | grep -E "$1")
 }
 # What may have a driver in it, and what builds one.
 apt_names='nvidia-(open-kernel-dkms|kernel-dkms|kernel-open-dkms|kernel-source|kernel-common|kernel-support|driver|driver-cuda|driver-pinning|open|smi|persistenced|modprobe|fabricmanager|headless|headless-no-dkms|utils|compute-utils|dkms)(-[0-9]+)?(-server)?(-open)?
@@ -82,14 +82,14 @@ offers() {
 		done
 		try=
 		for line in $apt_names; do try="$try|$line"; done
-		offers_names=$(apt_cache pkgnames | grep -E "^(${try#?}|linux-(modules|objects|signatures)-nvidia-[0-9]+(-server)?(-open)?-($running|$next|generic))\$")
-		for line in $offers_names; do
+		known "^(${try#?}|linux-(modules|objects|signatures)-nvidia-[0-9]+(-server)?(-open)?-($running|$next|generic))\$"
+		for line in $names; do
 			case "$nl$*$nl" in *"$nl$line$nl"*) continue ;; esac # "$*" is joined by the newline of IFS
 			set -- "$@" "$line"
 		done
 		set +f
 		IFS=' 	'$nl
-		ran policy apt_cache policy "$@"
+		{ ran policy apt-cache $apt_how policy "$@"; } 2>/dev/null
 		;;
 	dnf | yum)
 		for file in /etc/yum.repos.d/*.repo; do
@@ -116,7 +116,7 @@ offers() {
 	esac
 }
 if [ "$ask" = yes ]; then
-	ran space timeout -s KILL 3 stat -f -c '%f %S %n' /usr /boot /var
+	ran space stat -f -c '%f %S %n' /usr /boot /var
 	if [ "$refs" -gt 0 ]; then holders; fi
 	if [ -n "$secure_on" ] && command -v mokutil >/dev/null; then
 		grub_value mok_certificate /etc/dkms/framework.conf /etc/dkms/framework.conf.d/*.conf

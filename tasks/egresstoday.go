@@ -18,13 +18,11 @@ import (
 var pullers = []string{"containerd", "docker", "crio"}
 
 // probePullers looks at them where no proxy is wished, for then nobody else does.
-const probePullers = probeHasUnit + `units=
+const probePullers = `units=
 for unit in containerd docker crio; do
-	if hasUnit "$unit"; then units="$units $unit.service"; fi
+	if hasUnit "$unit"; then units="$units $unit"; fi
 done
-if [ -n "$units" ] && [ -d /run/systemd/system ]; then
-	ran units systemctl show -p Id,LoadState,ActiveState,Environment,EnvironmentFiles $units
-fi
+if [ -n "$units" ] && [ -d /run/systemd/system ]; then services units Id,LoadState,ActiveState,Environment,EnvironmentFiles $units; fi
 `
 
 // A present is what runtimes have for a way now.

@@ -212,7 +212,6 @@ look_at() {
 // that touches nothing of what they point to, and -n asks nobody for names.
 const probeHolders = `
 busy=
-quiet() { "$@" 2>/dev/null; }
 # holders PATH...: who uses what is mounted there or below.
 holders() {
 	[ $# -gt 0 ] || return 0
@@ -289,7 +288,7 @@ holders() {
 	done
 	holders_seen=
 	case $1$holders_own in -e?*)
-		ran elsewhere quiet grep -F "$@" /dev/null
+		{ ran elsewhere grep -F "$@" /dev/null; } 2>/dev/null
 		set -f
 		IFS=$nl
 		for holders_line in $ran_out; do

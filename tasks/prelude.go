@@ -1,6 +1,9 @@
 package tasks
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Prelude is put before all probes: the shell functions that they share. They
 // print blocks, which parseBlocks reads:
@@ -14,7 +17,7 @@ import "strings"
 // They are POSIX sh as dash, busybox, bash and the interpreter of the practice
 // hosts understand it alike, start no process but the one that ran is asked
 // for, and write no file: no here-documents, for which bash makes one.
-const Prelude = `nl='
+var Prelude = `nl='
 '
 # seen FILE: is it a regular file to be read? Says why not.
 seen() {
@@ -177,7 +180,65 @@ system() {
 	# Kernels before 6.1 do not say it in a file.
 	if [ -r /proc/sys/kernel/arch ]; then word arch /proc/sys/kernel/arch; else echo "@arch $(uname -m)"; fi
 }
+# hasUnit NAME: is there a service of that name, masked or not?
+hasUnit() {
+	for unit_dir in /etc /run /usr/local/lib /usr/lib /lib; do
+		if [ -e "$unit_dir/systemd/system/$1.service" ]; then return 0; fi
+	done
+	return 1
+}
+# services KIND PROPERTY,... NAME...: a block of what systemd shows of services,
+# each of which is there; left in $ran_out too. It is asked once in a look, about
+# all that any probe asks for.
+services_names=
+services_said=
+services_exit=
+services() {
+	printf '@%s\n' "$1"
+	shift
+	if [ -z "$services_names" ]; then
+		services_for=$*
+		set --
+		for services_try in ` + strings.Join(services, " ") + `; do
+			if hasUnit "$services_try"; then set -- "$@" "$services_try.service"; fi
+		done
+		services_names=$*
+		services_said=$(TZ=UTC systemctl show -p ` + strings.Join(serviceProperties, ",") + ` "$@")
+		services_exit=$?
+		set -- $services_for
+	fi
+	ran_out= ran_exit=$services_exit
+	services_rest=$services_said
+	services_show=,$1,
+	shift
+	services_for=" $* "
+	for services_try in $services_names; do
+		services_one=${services_rest%%"$nl$nl"*}
+		services_rest=${services_rest#*"$nl$nl"} # the last is left, and of no more use
+		case $services_for in *" ${services_try%.service} "*) ;; *) continue ;; esac
+		if [ -n "$ran_out" ]; then ran_out=$ran_out$nl; fi
+		services_ifs=$IFS
+		IFS=$nl
+		set -f
+		for services_line in $services_one; do
+			case $services_show in *",${services_line%%=*},"*) ran_out=$ran_out$services_line$nl ;; esac
+		done
+		set +f
+		IFS=$services_ifs
+	done
+	ran_out=${ran_out%"$nl"}
+	bars "$ran_out"
+	if [ "$ran_exit" != 0 ]; then echo "!exit $ran_exit"; fi
+}
 `
+
+// services are all that any probe asks systemd about, each task's in its order.
+var services = slices.Concat(runtimes, []string{"squid"}, driverUnits)
+
+var serviceProperties = []string{
+	"Id", "LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", "Environment", "EnvironmentFiles", "ExecStart", "MainPID",
+	"ExecMainStartTimestamp", "StateChangeTimestamp",
+}
 
 // quote makes text one word of a shell script, whatever it holds: an inventory
 // lets nothing with a newline or another control character get this far, but
@@ -207,15 +268,5 @@ each() {
 	for each_file in "$@"; do
 		if [ -f "$each_file" ]; then once "$each_file"; fi
 	done
-}
-`
-
-// probeHasUnit is a function of probes that ask systemd about some units alone.
-const probeHasUnit = `# hasUnit NAME: is there a service of that name, masked or not?
-hasUnit() {
-	for unit_dir in /etc /run /usr/local/lib /usr/lib /lib; do
-		if [ -e "$unit_dir/systemd/system/$1.service" ]; then return 0; fi
-	done
-	return 1
 }
 `

@@ -140,14 +140,14 @@ environ() {
 	if [ $environ_count != $wanted_count ]; then times=true; fi
 	echo "!count $environ_count"
 }
-` + probeHasUnit + `units= pulls=false
+units= pulls=false
 for unit in containerd docker crio kubelet; do
 	file=/etc/systemd/system/$unit.service.d/` + dropInName + `
 	if [ -e "$file" ] || [ -L "$file" ]; then
 		show "$file"
 		set -- "$@" "$file"
 	fi
-	if hasUnit "$unit"; then units="$units $unit.service"; fi
+	if hasUnit "$unit"; then units="$units $unit"; fi
 done
 if [ -n "$units" ] && [ -d /run/systemd/system ]; then
 	for dir in /etc /run /usr/local/lib /usr/lib; do
@@ -160,7 +160,7 @@ if [ -n "$units" ] && [ -d /run/systemd/system ]; then
 	done
 	for unit in $units; do
 		for dir in /etc /run /usr/local/lib /usr/lib; do
-			for file in "$dir/systemd/system/$unit.d"/*.conf; do
+			for file in "$dir/systemd/system/$unit.service.d"/*.conf; do
 				case $file in
 				/etc/systemd/system/*/` + dropInName + `) ;;
 				*)
@@ -173,11 +173,7 @@ if [ -n "$units" ] && [ -d /run/systemd/system ]; then
 			done
 		done
 	done
-	echo @units
-	ran_out=$(TZ=UTC systemctl show -p Id,LoadState,ActiveState,NeedDaemonReload,Environment,EnvironmentFiles,MainPID,ExecMainStartTimestamp $units)
-	ran_exit=$?
-	bars "$ran_out"
-	if [ $ran_exit != 0 ]; then echo "!exit $ran_exit"; fi
+	services units Id,LoadState,ActiveState,NeedDaemonReload,Environment,EnvironmentFiles,MainPID,ExecMainStartTimestamp $units
 	pid= id= shown=
 	old_ifs=$IFS
 	IFS=$nl

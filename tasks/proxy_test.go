@@ -131,7 +131,7 @@ func TestProbeOfUnits(t *testing.T) {
 	certificate := trustStores["debian"].path(splitCertificates(h.Proxy.CACertificates)[0])
 	write(certificate, string(pem))
 	task := Task{Name: "proxy", Probe: func(inventory.Host) string {
-		script := "PATH=" + root + "/bin:$PATH\n" + Proxy.Probe(h)
+		script := "PATH=" + root + "/bin:$PATH\nhasUnit() { [ -e /usr/lib/systemd/system/$1.service ]; }\n" + Proxy.Probe(h)
 		for _, folder := range []string{"/etc/systemd/system", "/run/systemd", "/usr/lib/systemd/system", trustStores["debian"].folder} {
 			script = strings.ReplaceAll(script, folder, root+folder)
 		}

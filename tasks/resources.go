@@ -17,9 +17,9 @@ import (
 // CPUs are the logical ones that the kernel runs work on, as kubelet counts
 // them: /sys/devices/system/cpu/online, not /proc/cpuinfo, which is half a
 // megabyte on a large machine. Memory is MemTotal. The disk is the filesystem
-// that holds a path, or will hold it once it is made. That path may lie on a
-// mount whose server is dead, so all that touches it runs under timeout; what
-// lies below an automount that is not in use is not touched, which would mount it.
+// that holds a path, or will hold it once it is made. A path of the inventory's
+// may lie on a mount whose server is dead, so all that touches it runs under
+// timeout; what lies below an automount that is not in use is not touched, which would mount it.
 var Resources = Task{Name: "resources", Probe: probeResources, Read: readResources, Plan: planResources}
 
 const defaultDiskPath = "/var/lib"
@@ -32,15 +32,20 @@ func diskPath(h inventory.Host) string {
 }
 
 func probeResources(h inventory.Host) string {
-	// The system itself keeps /var/lib in use: only another path can lie below
-	// an automount that is idle.
-	mounts := "mounts=\n"
-	if path := diskPath(h); path != defaultDiskPath {
-		mounts = "mounts=$(grep -F -e ' / rw'"
+	path := diskPath(h)
+	disk := "p=" + path + "\n{\n" + statDisk("stat") + "} || echo \"!exit $?\"\ncd /\n"
+	// The system itself keeps /var/lib in use, and every task reads below it: only
+	// another path can lie below an automount that is idle, or on a dead server.
+	if path != defaultDiskPath {
+		disk = "mounts=$(grep -F -e ' / rw'"
 		for _, p := range mountPatterns(path)[1:] { // on the way there, not below
-			mounts += " -e " + quote(p)
+			disk += " -e " + quote(p)
 		}
-		mounts += " /proc/self/mountinfo)\n"
+		disk += " /proc/self/mountinfo)\nif idle " + quote(escapeMount(path)) + `; then echo '!automount'; else timeout -s KILL 3 sh -c '
+p=$1
+` + statDisk("exec stat") + `' sh ` + quote(path) + ` || echo "!exit $?"
+fi
+`
 	}
 	return `system
 if [ -r /sys/devices/system/cpu/online ]; then
@@ -55,17 +60,21 @@ if [ -r /proc/meminfo ]; then
 	done </proc/meminfo
 fi
 echo '@disk'
-` + mounts + `if idle ` + quote(escapeMount(diskPath(h))) + `; then echo '!automount'; else timeout -s KILL 3 sh -c '
-p=$1
-while [ -n "$p" ] && [ ! -d "$p" ]; do p=${p%/*}; done
-cd "${p:-/}" 2>/dev/null && [ -x . ] || { echo "!unreadable"; exit 0; }
-printf "|%s\n|" "${p:-/}"
-pwd -P
-printf "|"
-exec stat -f -c "%S %b %a %T" .
-' sh ` + quote(diskPath(h)) + ` || echo "!exit $?"
+` + disk + probeEnd
+}
+
+// statDisk looks at the filesystem that holds $p, or will hold it.
+func statDisk(stat string) string {
+	return `while [ -n "$p" ] && [ ! -d "$p" ]; do p=${p%/*}; done
+if cd "${p:-/}" 2>/dev/null && [ -x . ]; then
+	printf "|%s\n|" "${p:-/}"
+	pwd -P
+	printf "|"
+	` + stat + ` -f -c "%S %b %a %T" .
+else
+	echo "!unreadable"
 fi
-` + probeEnd
+`
 }
 
 // resourceFacts are what a machine has. Each part may be missing for a reason

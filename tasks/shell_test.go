@@ -1,11 +1,14 @@
 package tasks
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/runai-prep/runai-prep/remote"
 )
@@ -157,4 +160,27 @@ func TestUnitOf(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", p, got, want)
 		}
 	}
+}
+
+// systemd is asked once, about the services of all probes; each is told of its
+// own, also of one that goes by another name.
+func TestServices(t *testing.T) {
+	path := program(t, "systemctl", `echo "asked $*" >&2
+printf 'ExecStart={ path=/bin/[n/a] * }\nId=docker.service\nActiveState=active\n\nExecStart={ path=/sbin/squid }\nId=squid.service\nActiveState=failed\n\nActiveState=active\nId=gdm.service\n'
+exit 3
+`)
+	script := `hasUnit() { case $1 in docker | squid | display-manager) return 0 ;; esac; return 1; }
+{ services unit ActiveState squid; } 2>/dev/null
+services units ActiveState,Id docker display-manager
+` + probeEnd
+	eachShell(t, script, path, func(t *testing.T, blocks []block) {
+		var said []string
+		for _, b := range blocks {
+			said = append(said, b.kind+": "+strings.Join(b.lines, " ")+fmt.Sprint(" ", b.exit()))
+		}
+		want := []string{"unit: ActiveState=failed 3", "units: Id=docker.service ActiveState=active  ActiveState=active Id=gdm.service 3"}
+		if diff := cmp.Diff(want, said); diff != "" {
+			t.Error(diff)
+		}
+	})
 }

@@ -58,16 +58,7 @@ if ` + wished + ` || [ -e ` + ledgerPath("squid") + ` ]; then
 		echo @times
 		bars "$times"
 	fi
-	for dir in /etc /run /usr/local/lib /usr/lib /lib; do
-		if [ -d /run/systemd/system ] && [ -e "$dir/systemd/system/squid.service" ]; then
-			echo @unit
-			ran_out=$(TZ=UTC systemctl show -p LoadState,ActiveState,UnitFileState,StateChangeTimestamp squid.service)
-			ran_exit=$?
-			bars "$ran_out"
-			if [ $ran_exit != 0 ]; then echo "!exit $ran_exit"; fi
-			break
-		fi
-	done
+	if [ -d /run/systemd/system ] && hasUnit squid; then services unit LoadState,ActiveState,UnitFileState,StateChangeTimestamp squid; fi
 fi
 ` + probeEnd
 }

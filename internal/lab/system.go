@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/runai-prep/runai-prep/internal/wildcard"
 )
 
 func randomBytes(b []byte) (int, error) { return rand.Read(b) }
@@ -204,13 +206,15 @@ func find(p *process) int {
 	for len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		roots, args = append(roots, args[0]), args[1:]
 	}
-	kind, pattern, depth := "", "", 1<<20
+	kind, pattern, target, depth := "", "", "", 1<<20
 	for len(args) > 1 {
 		switch args[0] {
 		case "-type":
 			kind = args[1]
 		case "-name":
 			pattern = args[1]
+		case "-lname":
+			kind, target = "l", args[1]
 		case "-maxdepth":
 			depth, _ = strconv.Atoi(args[1])
 		default:
@@ -228,6 +232,10 @@ func find(p *process) int {
 		}
 		matches, _ := path.Match(pattern, path.Base(name))
 		is := map[string]bool{"": true, "f": i.mode.IsRegular(), "d": i.IsDir(), "l": i.mode&fs.ModeSymlink != 0}[kind]
+		if target != "" && is {
+			text, _ := p.machine.fs.readlink(p.cred, p.abs(name))
+			is = wildcard.Match(target, text) // whose * takes slashes too
+		}
 		if is && (pattern == "" || matches) {
 			p.println(name)
 		}
