@@ -26,7 +26,8 @@ import (
 func TestRecord(t *testing.T) {
 	l := New(t)
 	one, two := l.Host(t, "gpu-01"), l.Host(t, "gpu-02")
-	two.SSH(t, "echo "+strings.TrimSpace(one.SSH(t, "cat /etc/machine-id"))+" >/etc/machine-id")
+	id := strings.TrimSpace(one.SSH(t, "cat /etc/machine-id"))
+	two.SSH(t, "echo "+id+" >/etc/machine-id")
 	c := newController(t, l, []*Machine{one, two}, "SUDO_PASSWORD=k4n4rie-v0gel")
 	c.write("inventory.hcl", fmt.Sprintf(`ssh {
   user          = "ops"
@@ -108,7 +109,7 @@ host "gpu-02" { address = %q }
 			}
 			lacks(t, f, string(text), "k4n4rie")
 			if folder == masked {
-				lacks(t, f, string(text), "10.77.0.", "gpu-01", "gpu-02")
+				lacks(t, f, string(text), "10.77.0.", "gpu-01", "gpu-02", id)
 			}
 		}
 	}

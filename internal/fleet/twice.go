@@ -64,7 +64,7 @@ func bothLooks(all []tasks.Task, h, g inventory.Host) (probes []remote.Probe, se
 // united asks what two probes ask; false: their scripts differ, or the way to
 // one endpoint does.
 func united(a, b remote.Probe) (remote.Probe, bool) {
-	if a.Script != b.Script || a.Timeout != b.Timeout {
+	if a.Script != b.Script || a.Timeout != b.Timeout || !reflect.DeepEqual(a.Cluster, b.Cluster) {
 		return a, false
 	}
 	var ok bool

@@ -187,6 +187,7 @@ var (
 	fullRE    = regexp.MustCompile(`(?i)[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.[a-z]{2,}`)
 	// Those that can be nothing else, wherever they stand.
 	plainlyRE = regexp.MustCompile(`(?i)\b[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.(?:com|net|org|edu|gov|corp|lan|internal|intranet)\b`)
+	nodeRE    = regexp.MustCompile(`"name":"([^"]+)"`) // a node of a cluster
 	viaRE     = regexp.MustCompile(`Via: [0-9.]+ ([^\s,;]+)`)
 	whoRE     = regexp.MustCompile(`^([^\s@]+)@([^\s@]+)$`)
 	homeRE    = regexp.MustCompile(`(/home/|/Users/)([^\s/:;,"'()]+)`)
@@ -222,6 +223,11 @@ func (m *masks) learn(s section) {
 			m.learnDirect(hit[1])
 		}
 		m.learnPlainly(line)
+	}
+	for _, line := range s.Cluster {
+		for _, hit := range nodeRE.FindAllStringSubmatch(line, -1) {
+			m.learnName(hit[1])
+		}
 	}
 	for _, line := range s.Reached {
 		var r remote.Reached

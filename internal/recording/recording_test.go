@@ -177,7 +177,7 @@ func TestMaskedTellsNothing(t *testing.T) {
 			}, "\n")},
 			{Name: "proxy", Out: "@canvas filers"}, // words that have a name in them
 		},
-		"gpu-02": {{Name: "nfs", Out: "|late-02.acme.test: see late-01\n|0123456789abcdef0123456789abcdef\n"}, {Name: "proxy", Out: "@hostname gpu-02\n"}},
+		"gpu-02": {{Name: "nfs", Out: "|late-02.acme.test: see late-01\n|0123456789abcdef0123456789abcdef\n"}, {Name: "proxy", Out: "@hostname gpu-02\n", Cluster: "{\"nodes\":[{\"name\":\"node-a.zeta.lan\",\"by\":\"address\"}]}\n"}},
 	}
 	hosts := []inventory.Host{hostOf("gpu-02"), hostOf("gpu-01"), hostOf("gpu-03")}
 	dir := filepath.Join(t.TempDir(), "rec")
@@ -202,7 +202,7 @@ func TestMaskedTellsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	originals := []string{
-		"acme", "gpu-0", "late-", "px.", "box-7", "edge-9", "jump-4", "filer:", "winfiles", "zeta", "store.", "mirror.", "customer", "nas.corp",
+		"acme", "gpu-0", "late-", "px.", "box-7", "edge-9", "jump-4", "filer:", "winfiles", "zeta", "store.", "mirror.", "customer", "node-a", "nas.corp",
 		"alice", "bob", "carol", "0123456789abcdef", "4c4c4544", "s64fne0r", "aa:bb:cc", "10.9.8.7", "10.1.2.3", "zn+exzwl",
 	}
 	whole := ""
