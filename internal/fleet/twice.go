@@ -86,15 +86,27 @@ func united(a, b remote.Probe) (remote.Probe, bool) {
 }
 
 // union are the endpoints of both; false: the two know different ways to one.
+// Images and the ways to them are the inventory's alone.
 func union(a, b []remote.Endpoint) ([]remote.Endpoint, bool) {
 	all := slices.Clone(a)
 	for _, e := range b {
-		i := slices.IndexFunc(a, func(o remote.Endpoint) bool { return o.Host == e.Host && o.Port == e.Port && o.Of == e.Of })
-		if i < 0 {
+		i := slices.IndexFunc(a, func(o remote.Endpoint) bool {
+			return o.Host == e.Host && o.Port == e.Port && o.Of == e.Of && imageOf(o) == imageOf(e)
+		})
+		switch {
+		case i < 0:
 			all = append(all, e)
-		} else if !reflect.DeepEqual(a[i], e) {
+		case e.Image == nil && !reflect.DeepEqual(a[i], e):
 			return nil, false
 		}
 	}
 	return all, true
+}
+
+// imageOf is the image that an endpoint is asked for; empty: none.
+func imageOf(e remote.Endpoint) string {
+	if e.Image == nil {
+		return ""
+	}
+	return e.Image.Name
 }

@@ -72,7 +72,10 @@ func TestLookTwice(t *testing.T) {
 	f := &Fleet{Parallel: 2, Timeout: time.Minute, Tasks: []tasks.Task{
 		task("resources", own, nil, nil),
 		task("egress", same,
-			func(h inventory.Host) []remote.Endpoint { return to("both", h.Role) },
+			func(h inventory.Host) []remote.Endpoint {
+				image := &remote.Image{Name: "both/image", Way: func(string, int) *remote.HTTPProxy { return nil }}
+				return append(to("both", h.Role), remote.Endpoint{Host: "both", Port: 443, Image: image})
+			},
 			func(h inventory.Host) []remote.Endpoint { return to("more", "more-"+h.Role) }),
 		task("registry", same, func(h inventory.Host) []remote.Endpoint {
 			return []remote.Endpoint{{Host: "one", Port: 443, Registry: h.Role == "a"}} // two ways to one endpoint
@@ -93,7 +96,7 @@ func TestLookTwice(t *testing.T) {
 	want := []string{
 		"resources: look as a → ",
 		"resources again: look as b → ",
-		"egress: look → both a b more more-a more-b",
+		"egress: look → both a both b more more-a more-b",
 		"registry: look → one",
 		"registry again: look → one",
 	}
@@ -110,7 +113,7 @@ func TestLookTwice(t *testing.T) {
 		}
 		want := []string{
 			"resources: look as " + role + " →  for " + role,
-			"egress: look → both a b more more-a more-b for " + role,
+			"egress: look → both a both b more more-a more-b for " + role,
 			"registry: look → one for " + role,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

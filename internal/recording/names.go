@@ -237,6 +237,9 @@ func (m *masks) learn(s section) {
 		for _, address := range []string{r.Endpoint, r.Through, r.Tokens} {
 			m.learnName(withoutPort(address))
 		}
+		if r.Image != nil {
+			m.learnName(withoutPort(r.Image.At))
+		}
 		for _, hit := range viaRE.FindAllStringSubmatch(r.Said, -1) {
 			m.learnName(hit[1])
 		}
@@ -350,9 +353,14 @@ func (m *masks) reached(line string) string {
 	for _, s := range []*string{&r.Endpoint, &r.Through, &r.Said, &r.Issuer, &r.Tokens} {
 		*s = m.text(*s)
 	}
-	masked, err := json.Marshal(r)
-	if err != nil {
-		return m.text(line)
+	if r.Image != nil {
+		text, _ := json.Marshal(r.Image) // strings always encode
+		image := &remote.SeenImage{}
+		if err := json.Unmarshal([]byte(m.text(string(text))), image); err != nil {
+			image = &remote.SeenImage{Name: m.text(r.Image.Name)}
+		}
+		r.Image = image
 	}
+	masked, _ := json.Marshal(r)
 	return string(masked)
 }

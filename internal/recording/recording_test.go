@@ -156,7 +156,7 @@ func TestMasks(t *testing.T) {
 // tell, and what was told after a host's file was written. What agreed before
 // agrees after; and with the table it is as it was.
 func TestMaskedTellsNothing(t *testing.T) {
-	const reached = `{"endpoint":"quay.io:443","through":"px.acme.test:3128","by":"the SSH connection","barrier":"not trusted","said":"x509: certificate is valid for box-7.acme.test, not quay.io; Acme Inspection CA 3, Via: 1.1 edge-9 (squid)","issuer":"Acme Inspection CA 3"}` + "\n"
+	const reached = `{"endpoint":"reg-3.zeta.lan:5000","by":"the SSH connection","image":{"name":"reg-3.zeta.lan:5000/team/model:1","at":"reg-3.zeta.lan:5000","digest":"sha256:0b","env":{"NVIDIA_REQUIRE_CUDA":"cuda>=12.1"}}}` + "\n" + `{"endpoint":"quay.io:443","through":"px.acme.test:3128","by":"the SSH connection","barrier":"not trusted","said":"x509: certificate is valid for box-7.acme.test, not quay.io; Acme Inspection CA 3, Via: 1.1 edge-9 (squid)","issuer":"Acme Inspection CA 3"}` + "\n"
 	sections := map[string][]remote.Section{
 		"gpu-01": {
 			{Name: "work", Out: "lock 7f 1 \n20260301T060000Z-a1b2c3\nalice@jump-4.acme.test\n"},
@@ -202,7 +202,7 @@ func TestMaskedTellsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	originals := []string{
-		"acme", "gpu-0", "late-", "px.", "box-7", "edge-9", "jump-4", "filer:", "winfiles", "zeta", "store.", "mirror.", "customer", "node-a", "nas.corp",
+		"acme", "gpu-0", "late-", "px.", "box-7", "edge-9", "jump-4", "filer:", "winfiles", "zeta", "store.", "mirror.", "customer", "node-a", "reg-3", "nas.corp",
 		"alice", "bob", "carol", "0123456789abcdef", "4c4c4544", "s64fne0r", "aa:bb:cc", "10.9.8.7", "10.1.2.3", "zn+exzwl",
 	}
 	whole := ""
