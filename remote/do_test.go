@@ -98,6 +98,9 @@ rm -f /run/x; mount -t tmpfs tmpfs /usr/lib/openssh`})
 			if err := conn.Do(ctx, Step{Title: "remove", Remove: &Removal{Path: secretFile, Old: ptr("other")}}, nil); err == nil {
 				t.Error("a changed file was removed")
 			}
+			if err := conn.Do(ctx, Step{Title: "remove", Remove: &Removal{Path: secretFile, Verify: "echo not that one >&2; exit 7"}}, nil); err == nil || !strings.Contains(err.Error(), "not that one") {
+				t.Errorf("a file was removed that was not to be: %v", err)
+			}
 			for range 2 {
 				if err := conn.Do(ctx, Step{Title: "remove", Remove: &Removal{Path: secretFile, Old: ptr("user:pass\n")}}, nil); err != nil {
 					t.Error(err)

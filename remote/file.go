@@ -120,6 +120,7 @@ resolve
 sweep
 [ -e "$p" ] || exit 0
 unchanged || fail "$p has changed since the plan was made"
+if [ -n "$verify" ]; then ( set +u; eval "$verify" ) </dev/null || exit; fi
 backup
 rm -f "$p" || fail "$p cannot be removed: is it immutable (lsattr)?"
 `
@@ -240,7 +241,7 @@ func (c *Conn) remove(ctx context.Context, title string, r *Removal) error {
 	if r.Old != nil {
 		old = digestOf(*r.Old)
 	}
-	vars, err := fileVars(r.Path, r.Ours, "old="+old)
+	vars, err := fileVars(r.Path, r.Ours, "old="+old, "verify="+quoteScript(r.Verify))
 	if err != nil {
 		return fmt.Errorf("%s: %w", title, err)
 	}

@@ -70,6 +70,8 @@ type Removal struct {
 	Path string
 	Old  *string // a condition, as in File; nil: whatever it holds
 	Ours bool    // as in File: its content is not kept
+	// Verify is a script, as in File; when it fails, nothing has changed.
+	Verify string
 }
 
 // An Upload brings a file that is too large to be content of a plan from the

@@ -161,7 +161,7 @@ func (p *proxyPlan) removals() []change {
 		}
 	}
 	if n := len(certificates.drops); n > 0 {
-		certificates.Have = fmt.Sprintf("%d that runai-prep made trusted", n)
+		certificates.Have = fmt.Sprintf("%d trusted by runai-prep and no longer wished", n)
 		certificates.Want = "trusted no longer by what starts from now on"
 		certificates.Steps = append(certificates.Steps, updateTrust(trustStores[p.f.trust()], true))
 		gone = append(gone, certificates)
@@ -169,25 +169,30 @@ func (p *proxyPlan) removals() []change {
 	return append(gone, last...)
 }
 
-// together adds a change to that of the same subject: zypper's address and its
-// credentials are in two files. Where one cannot be made, neither is.
-func together(all []change, c change) []change {
-	i := slices.IndexFunc(all, func(d change) bool { return d.Subject == c.Subject })
+// together adds what is taken away to the change of the same subject, and before
+// it: zypper's address and its credentials are in two files, and a certificate
+// may take another's place. Where one cannot be made, neither is.
+func together(all []change, gone change) []change {
+	i := slices.IndexFunc(all, func(c change) bool { return c.Subject == gone.Subject })
+	stuck := func(c change) bool { return c.State == Unmet || c.State == Unknown }
 	switch {
 	case i < 0:
-		return append(all, c)
-	case all[i].State != Pending:
+		return append(all, gone)
+	case stuck(all[i]):
 		return all
-	case c.State != Pending:
-		all[i] = c
+	case stuck(gone):
+		all[i] = gone
 		return all
 	}
-	d := &all[i]
-	d.Have += "; " + c.Have
-	if d.Hint == "" {
-		d.Hint = c.Hint
+	c := &all[i]
+	if c.State == OK {
+		c.State = gone.State
 	}
-	d.Steps, d.drops = append(d.Steps, c.Steps...), append(d.drops, c.drops...)
+	c.Have += "; " + gone.Have
+	if c.Hint == "" {
+		c.Hint = gone.Hint
+	}
+	c.Steps, c.drops = append(slices.Clone(gone.Steps), c.Steps...), append(c.drops, gone.drops...)
 	return all
 }
 

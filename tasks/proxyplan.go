@@ -68,7 +68,17 @@ func planProxy(h inventory.Host, facts Facts) []Finding {
 			}
 		}
 	}
-	gone := p.removals()
+	var gone []change
+	for _, g := range p.removals() {
+		switch same := func(c change) bool { return c.Subject == g.Subject }; {
+		case slices.ContainsFunc(before, same):
+			before = together(before, g)
+		case slices.ContainsFunc(trust, same):
+			trust = together(trust, g)
+		default:
+			gone = append(gone, g)
+		}
+	}
 	for i := range trust {
 		trust[i].leaveRestarts(append(slices.Clone(units), gone...))
 	}
@@ -177,6 +187,9 @@ func (p *proxyPlan) lines(subject, path string, want []assignment, mode fs.FileM
 		mode = 0o644 // as it was before it held a password
 	}
 	c.Steps = []remote.Step{rewrite(f, content, mode)}
+	if path == curlrcPath && content == "" { // it was made for the password alone
+		c.Steps = []remote.Step{{Title: "remove " + path, Remove: &remote.Removal{Path: path, Ours: true, Verify: unchanged(f)}}}
+	}
 	return c
 }
 

@@ -132,6 +132,51 @@ func TestIntercepted(t *testing.T) {
 		}
 		lacks(t, "NO_PROXY of gpu-02", other.SSH(t, "systemctl show containerd -p Environment"), m.IP, other.IP)
 	})
+
+	// The same box, for a host that has no proxy. The first apply is killed when the
+	// bundle is made, and before it comes to the runtimes.
+	t.Run("no proxy at all", func(t *testing.T) {
+		const hook = "#!/bin/sh\ntouch /run/e2e-hook\nwhile [ ! -e /run/e2e-go ]; do sleep 0.1; done\n"
+		m := w.host("gpu-03", Runtimes(), File("/etc/ca-certificates/update.d/e2e", hook, 0o755))
+		c := w.controller(m)
+		c.write("corp.pem", corp.pem)
+		endpoints := []string{"straight.example"}
+		ask := map[string]string{"https://straight.example/": "60 000 000"}
+		asked(t, m, ask)
+		c.write("inventory.hcl", egressInventory(endpoints, "proxy { "+authority+" }\n", m))
+		r := c.result(2, "plan", "inventory.hcl")
+		if got := strings.Join(findings(r), "\n"); got != "gpu-03 proxy ca certificates pending" {
+			t.Errorf("plan: %s", got)
+		}
+		trusted := map[string]said{"straight.example:443": says("ok", "reached, certificate by Corp Inspection CA")}
+		holds(t, egressOf(r, m.Name), trusted)
+
+		before := m.SSH(t, started)
+		killed := c.start("", "apply", "-y", "inventory.hcl")
+		killed.await("the bundle", func() bool { return m.SSH(t, "ls /run/e2e-hook 2>/dev/null || true") != "" })
+		_ = killed.cmd.Process.Kill()
+		<-killed.done
+		m.SSH(t, "touch /run/e2e-go; while pgrep -x update-ca-certi >/dev/null; do sleep 0.1; done")
+		restartedOnce(t, before, m.SSH(t, started))
+		contains(t, "plan", c.run(2, "plan", "inventory.hcl"), "containerd and docker began before that", "systemctl restart docker", "disruptive: containerd restarts")
+		holds(t, egressOf(c.result(0, "apply", "-y", "inventory.hcl"), m.Name), trusted)
+		restartedOnce(t, before, m.SSH(t, started), "containerd", "docker")
+		asked(t, m, map[string]string{"https://straight.example/": "0 200 000"})
+		lacks(t, "the host", m.SSH(t, "cat /etc/environment; find /etc/systemd /etc/apt"), "proxy")
+
+		// Who makes the bundle anew makes no reason for another restart.
+		before = m.SSH(t, started)
+		m.SSH(t, "update-ca-certificates --fresh")
+		c.run(0, "apply", "-y", "inventory.hcl")
+
+		c.write("inventory.hcl", egressInventory(endpoints, "", m))
+		// As long as the host trusts it, it is what the host has.
+		contains(t, "plan", c.run(2, "plan", "inventory.hcl"), "1 trusted by runai-prep and no longer wished", "update-ca-certificates --fresh")
+		c.run(3, "apply", "-y", "inventory.hcl")
+		asked(t, m, ask)
+		lacks(t, "the host", m.SSH(t, "ls /etc/ssl/certs /usr/local/share/ca-certificates /var/lib/runai-prep"), "runai-prep-", "proxy.ledger")
+		restartedOnce(t, before, m.SSH(t, started))
+	})
 }
 
 // restartedOnce holds that these units and no others were started once more.

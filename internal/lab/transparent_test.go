@@ -132,7 +132,7 @@ func TestTransparentBox(t *testing.T) {
 
 			write("inventory.hcl", before+"\n"+after)
 			gone := plan()
-			want(gone, tasks.Pending, "1 that runai-prep made trusted", 0)
+			want(gone, tasks.Pending, "1 trusted by runai-prep and no longer wished", 0)
 			do(gone, "")
 			if left := plan(); len(left) != 0 || trusts() {
 				t.Errorf("it is trusted: %v\n%s", trusts(), describe(left))
