@@ -31,6 +31,8 @@ group "inference" {
     busy           = "drain"
     fractional_gpu = true
   }
+  # What these GPUs are shared by: it has to run with the driver.
+  images = ["nvcr.io/nvidia/pytorch:24.01-py3", "tensorflow/tensorflow:2.15.0-gpu"]
 }
 
 # Nobody restarts these but their own team: what needs a reboot stays pending.

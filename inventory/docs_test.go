@@ -31,6 +31,9 @@ func TestReferenceIsComplete(t *testing.T) {
 			}
 		}
 	}
+	for _, a := range levelAttributes {
+		has("attribute", a)
+	}
 	for _, k := range profileKinds {
 		has("block", k.name)
 		for _, a := range k.attributes {

@@ -334,3 +334,16 @@ func TestChallenges(t *testing.T) {
 		}
 	}
 }
+
+func FuzzChallenge(f *testing.F) {
+	f.Add(`Bearer realm="https://auth.docker.io/token",service="registry.docker.io"`)
+	f.Fuzz(func(t *testing.T, challenge string) {
+		fields, bearer := parseChallenge(challenge)
+		if len(fields) > strings.Count(challenge, "=") {
+			t.Errorf("%q: %v", challenge, fields)
+		}
+		if tokensOf(challenge) != "" && (!bearer || fields["realm"] == "") {
+			t.Errorf("%q: tokens from %s, and no realm", challenge, tokensOf(challenge))
+		}
+	})
+}
