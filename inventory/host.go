@@ -199,7 +199,10 @@ type Kubernetes struct {
 type Toolkit struct {
 	Constraint string // go-version syntax; empty: whichever the repository has
 	Repository string // a mirror of NVIDIA's; empty: NVIDIA's own
-	Why        string
+	// RepositoryKey is the fingerprint of the key that a mirror is signed with
+	// anew; empty: NVIDIA's.
+	RepositoryKey string
+	Why           string
 }
 
 // A Driver is the wished NVIDIA driver.

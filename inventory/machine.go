@@ -54,6 +54,7 @@ func defaultKubernetes() Kubernetes { return Kubernetes{Swap: "off", TimeSkew: t
 var toolkitSpec = spec[Toolkit]{
 	{"version", func(t *Toolkit, in input) { t.Constraint = in.version(constraint) }},
 	{"repository", func(t *Toolkit, in input) { t.Repository = in.text(httpURL) }},
+	{"repository_key", func(t *Toolkit, in input) { t.RepositoryKey = strings.ToUpper(in.text(keyPrint)) }},
 }
 
 func checksum(s string) error {

@@ -186,7 +186,7 @@ mkdir -p /etc/apt/keyrings
 		}
 		c.Steps = append(c.Steps, remote.Step{
 			Title: "fetch and verify " + address + "/" + key,
-			Run:   &remote.Command{Timeout: 30 * time.Minute, Detached: true, Script: rpmKeyScript(address+"/"+key, fingerprint)},
+			Run:   &remote.Command{Timeout: 30 * time.Minute, Detached: true, Script: rpmKeyScript(address+"/"+key, fingerprint, cudaRPMPath)},
 		})
 		p.write(c, path, fmt.Sprintf("# Written by runai-prep.\n[runai-prep-cuda]\nname=NVIDIA's repository\nbaseurl=%s\nenabled=1\ngpgcheck=1\ngpgkey=file://%s\n", address, cudaRPMPath))
 	}
@@ -215,14 +215,14 @@ done
 ` + script}}
 }
 
-// rpmKeyScript fetches a key and has rpm trust it: that one alone, whatever
+// rpmKeyScript fetches a key into a file and has rpm trust it: that one alone, whatever
 // else the file holds that was fetched, for rpm would take all of it, for all
 // repositories. The proxy is that of the host's environment, which neither a
 // login's nor sudo's need be. rpm does not wait for another one at work, so it
 // is asked again, and who that is is said.
-func rpmKeyScript(address, fingerprint string) string {
+func rpmKeyScript(address, fingerprint, path string) string {
 	return `umask 022
-key=` + cudaRPMPath + ` work=$(mktemp -d) || exit 1
+key=` + path + ` work=$(mktemp -d) || exit 1
 mkdir -p "${key%/*}"
 ends() {
 	if [ -n "$2" ]; then echo "$2" >&2; fi

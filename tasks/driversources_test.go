@@ -40,7 +40,7 @@ func TestRPMKey(t *testing.T) {
 			put("curl", fmt.Sprintf("#!/bin/sh\necho \"$https_proxy\" >%s/proxy\ncp %s \"$3\"\n", dir, served), 0o755)
 			put("rpm", fmt.Sprintf("#!/bin/sh\ncp \"$2\" %s/trusted\n", dir), 0o755)
 			environment := put("environment", "PATH=\"/usr/bin\"\nhttps_proxy=\"http://proxy.example:3128\"", 0o644)
-			script := strings.NewReplacer(cudaRPMPath, dir+"/pki/key", "/etc/environment", environment).Replace(rpmKeyScript("https://mirror.example/key", wishedPrint))
+			script := strings.NewReplacer(cudaRPMPath, dir+"/pki/key", "/etc/environment", environment).Replace(rpmKeyScript("https://mirror.example/key", wishedPrint, cudaRPMPath))
 			cmd := exec.Command("sh", "-c", script)
 			cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "TMPDIR=" + dir, "HOME=" + dir}
 			out, err := cmd.CombinedOutput()

@@ -3,6 +3,7 @@ package tasks
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +13,10 @@ import (
 )
 
 // seeds are the outputs of all cases of a task.
-func seeds(f *testing.F, task Task) {
+func seeds(f *testing.F, task Task) { seedsOf(f, task, "probe", "after") }
+
+// seedsOf are the parts of these names of all cases of a task.
+func seedsOf(f *testing.F, task Task, names ...string) {
 	paths, err := filepath.Glob(filepath.Join("testdata", task.Name, "*.txtar"))
 	if err != nil {
 		f.Fatal(err)
@@ -23,7 +27,7 @@ func seeds(f *testing.F, task Task) {
 			f.Fatal(err)
 		}
 		for _, part := range archive.Files {
-			if part.Name == "probe" || part.Name == "after" {
+			if slices.Contains(names, part.Name) {
 				f.Add(string(part.Data))
 			}
 		}
@@ -158,6 +162,36 @@ func FuzzLines(f *testing.F) {
 				if (!ok || a.name != "http_proxy" && a.name != "proxy") && !hasLine(once, line) {
 					t.Errorf("%s: %q lost its line %q: %q", name, content, line, once)
 				}
+			}
+		}
+	})
+}
+
+// Whatever kubectl prints becomes facts that are read again as they were, short
+// enough for a finding and without what a terminal obeys, and never a node of
+// which nothing is known that is taken for a ready one.
+func FuzzCluster(f *testing.F) {
+	seedsOf(f, Kubernetes, "probe.nodes", "probe.version", "probe.clusterversion")
+	h := everything()
+	k := *h.Kubernetes
+	k.Context = "prod"
+	h.Settings.Kubernetes = &k
+	f.Fuzz(func(t *testing.T, text string) {
+		var c Cluster
+		c.ReadNodes([]byte(text), nil)
+		c.ReadVersion([]byte(text), nil)
+		c.ReadClusterVersion([]byte(text))
+		facts, err := readOfHost(c.OfHost(h, remote.Section{Name: "kubernetes", Out: "@hostname gpu-01\n@end\n"}))
+		if err != nil {
+			t.Fatalf("what was written cannot be read: %v", err)
+		}
+		p := &kubernetesPlan{h: h, f: &kubernetesFacts{Cluster: facts}, k: k, why: k.Why}
+		for _, found := range p.node() {
+			if strings.ContainsAny(found.Have, "\x1b\u202e\x00") || len(found.Have) > 2000 && len(facts.Nodes) == 1 {
+				t.Errorf("%q", found.Have)
+			}
+			if found.Subject == "node" && found.State == OK && found.Have != "not joined yet" && facts.Nodes[0].Ready != "True" {
+				t.Errorf("ok of %+v", facts.Nodes)
 			}
 		}
 	})

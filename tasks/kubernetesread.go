@@ -336,13 +336,29 @@ func (f *kubernetesFacts) configs(first string, folders ...string) []file {
 	return all
 }
 
+// containerdConfigs are config.toml and what it imports. Without one, containerd
+// takes its own default, which since 2.2 imports conf.d.
+func (f *kubernetesFacts) containerdConfigs() []file {
+	all := f.configs(containerdPath, "/etc/containerd/conf.d/", "/etc/containerd/config.d/")
+	doc := map[string]any{}
+	if main := f.file(containerdPath); main.Presence == Present {
+		var err error
+		if doc, err = parseTOML(main.content); err != nil {
+			return all
+		}
+	} else if p := f.find("containerd"); p != nil && p.Version != "" && !versionBefore(p.Version, "2.2.0") {
+		doc["imports"] = []any{"/etc/containerd/conf.d/*.toml"}
+	}
+	return slices.DeleteFunc(all, func(has file) bool { return has.Path != containerdPath && !imports(doc, has.Path) })
+}
+
 // criRuntimePlugins are the names under which containerd has known what runs
 // containers.
 var criRuntimePlugins = []string{"cri", "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"}
 
 func (f *kubernetesFacts) containerdDriver() string {
 	driver, runtime := "cgroupfs", "runc"
-	configs := f.configs(containerdPath, "/etc/containerd/conf.d/", "/etc/containerd/config.d/")
+	configs := f.containerdConfigs()
 	for _, pass := range []bool{false, true} { // which runtime, then what it is set to
 		for _, has := range configs {
 			doc, err := parseTOML(has.content)
@@ -366,7 +382,7 @@ func (f *kubernetesFacts) containerdDriver() string {
 // noCRI reports whether containerd's configuration keeps kubelet out, as that of
 // Docker's package does.
 func (f *kubernetesFacts) noCRI() bool {
-	for _, has := range f.configs(containerdPath, "/etc/containerd/conf.d/", "/etc/containerd/config.d/") {
+	for _, has := range f.containerdConfigs() {
 		doc, err := parseTOML(has.content)
 		if err != nil {
 			continue

@@ -12,8 +12,12 @@ import (
 
 const (
 	toolkitRepository = "https://nvidia.github.io/libnvidia-container"
+	// The fingerprint of what that is signed with: "NVIDIA CORPORATION (Open Source Projects)".
+	// Seen in https://github.com/NVIDIA/nvidia-container-toolkit/issues/650.
+	toolkitKey        = "C95B321B61E88C1809C4F759DDCAE044F796ECB0"
 	toolkitKeyPath    = "/etc/apt/keyrings/runai-prep-nvidia-container-toolkit.asc"
-	toolkitListPath   = "/etc/apt/sources.list.d/runai-prep-nvidia-container-toolkit.list"
+	toolkitAptPath    = "/etc/apt/sources.list.d/runai-prep-nvidia-container-toolkit.sources"
+	toolkitRPMKeyPath = "/etc/pki/rpm-gpg/runai-prep-nvidia-container-toolkit.pub"
 	toolkitYumPath    = "/etc/yum.repos.d/runai-prep-nvidia-container-toolkit.repo"
 	toolkitZyppPath   = "/etc/zypp/repos.d/runai-prep-nvidia-container-toolkit.repo"
 	toolkitPackage    = "nvidia-container-toolkit"
@@ -48,7 +52,7 @@ if [ -n "$toolkit" ]; then
 			break
 		fi
 	done
-	for file in ` + toolkitKeyPath + ` ` + toolkitListPath + ` ` + toolkitYumPath + ` ` + toolkitZyppPath + `; do
+	for file in ` + toolkitKeyPath + ` ` + toolkitAptPath + ` ` + toolkitRPMKeyPath + ` ` + toolkitYumPath + ` ` + toolkitZyppPath + `; do
 		if [ -e "$file" ]; then once "$file"; fi
 	done
 fi
@@ -89,7 +93,7 @@ func (f *kubernetesFacts) told(name string) bool {
 	}
 	switch name {
 	case "containerd":
-		for _, has := range f.configs(containerdPath, "/etc/containerd/conf.d/", "/etc/containerd/config.d/") {
+		for _, has := range f.containerdConfigs() {
 			doc, err := parseTOML(has.content)
 			if err != nil {
 				continue
@@ -202,7 +206,7 @@ func (p *kubernetesPlan) toolkit() []change {
 
 // keepToolkit keeps the repository that we set up.
 func (p *kubernetesPlan) keepToolkit() {
-	for _, path := range []string{toolkitKeyPath, toolkitListPath, toolkitYumPath, toolkitZyppPath} {
+	for _, path := range []string{toolkitKeyPath, toolkitAptPath, toolkitRPMKeyPath, toolkitYumPath, toolkitZyppPath} {
 		p.keep(path)
 	}
 }

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"path"
 	"strings"
 	"time"
 
@@ -18,35 +19,41 @@ func afterDriver() remote.Step {
 }
 
 // installToolkit sets up NVIDIA's repository, or a mirror of it, and installs
-// from there.
+// from there. What it is signed with is known by its fingerprint, which is
+// compared before anything is trusted.
 func (p *kubernetesPlan) installToolkit(c *change) bool {
-	manager := p.f.Manager
-	base := strings.TrimSuffix(p.h.Toolkit.Repository, "/")
+	base, key := strings.TrimSuffix(p.h.Toolkit.Repository, "/"), p.h.Toolkit.RepositoryKey
 	if base == "" {
 		base = toolkitRepository
 	}
+	if key == "" {
+		key = toolkitKey
+	}
+	var keyPath, listPath, content string
+	fetch := remote.Step{Title: "fetch " + base + "/gpgkey, and see that it is " + key}
+	manager := p.f.Manager
 	switch manager {
 	case "apt":
-		if p.f.file(toolkitKeyPath).Presence == Absent {
-			e := entry{"made", toolkitKeyPath, base + "/gpgkey"}
-			c.adds, p.kept = append(c.adds, e), append(p.kept, e)
-			c.Steps = append(c.Steps, fetchKey(base+"/gpgkey"))
+		keyPath, listPath = toolkitKeyPath, toolkitAptPath
+		content = toolkitSources(base) + keyPath + " " + key + "\n"
+		fetch.Run = &remote.Command{Timeout: 3 * time.Minute, Script: aptKeyScript(base, key)}
+	case "dnf", "yum", "zypper":
+		keyPath, listPath = toolkitRPMKeyPath, toolkitYumPath
+		if manager == "zypper" {
+			listPath = toolkitZyppPath
 		}
-		if !p.own(c, toolkitListPath, "# Written by runai-prep: the NVIDIA Container Toolkit.\ndeb [signed-by="+toolkitKeyPath+"] "+base+"/stable/deb/$(ARCH) /\n") {
-			return false
-		}
-	case "dnf", "yum":
-		if !p.own(c, toolkitYumPath, toolkitRepo(base)) {
-			return false
-		}
-	case "zypper":
-		if !p.own(c, toolkitZyppPath, toolkitRepo(base)) {
-			return false
-		}
-		c.Steps = append(c.Steps, remote.Step{Title: "trust the key of " + base, Run: &remote.Command{Timeout: 3 * time.Minute, Detached: true,
-			Script: "zypper --non-interactive --gpg-auto-import-keys refresh runai-prep-nvidia-container-toolkit\n"}})
+		content = toolkitRepo(base)
+		fetch.Run = &remote.Command{Timeout: 30 * time.Minute, Detached: true, Script: rpmKeyScript(base+"/gpgkey", key, keyPath)}
 	default:
 		c.State, c.Hint = Unmet, "install "+toolkitPackage+" by hand: no package manager is known here"
+		return false
+	}
+	if p.f.file(keyPath).Presence == Absent || p.f.file(listPath).content != content { // another repository has another key
+		e := entry{"made", keyPath, base + "/gpgkey"}
+		c.adds, p.kept = append(c.adds, e), append(p.kept, e)
+		c.Steps = append(c.Steps, fetch)
+	}
+	if !p.own(c, listPath, content) {
 		return false
 	}
 	names := packagesOf(manager, p.h.Toolkit.Constraint)
@@ -57,7 +64,18 @@ func (p *kubernetesPlan) installToolkit(c *change) bool {
 	return true
 }
 
-// toolkitRepo is a repository as dnf and zypper read it.
+// toolkitSources is the repository as apt reads it. The file of the key follows,
+// and its fingerprint, for the file may hold others.
+func toolkitSources(base string) string {
+	return `# Written by runai-prep: the NVIDIA Container Toolkit. Only what this key has signed is taken.
+Types: deb
+URIs: ` + base + `/stable/deb/$(ARCH)/
+Suites: /
+Signed-By: `
+}
+
+// toolkitRepo is the repository as dnf and zypper read it. Its packages are not
+// signed, its lists are.
 func toolkitRepo(base string) string {
 	return `# Written by runai-prep: the NVIDIA Container Toolkit.
 [runai-prep-nvidia-container-toolkit]
@@ -66,33 +84,51 @@ baseurl=` + base + `/stable/rpm/$basearch
 repo_gpgcheck=1
 gpgcheck=0
 enabled=1
-gpgkey=` + base + `/gpgkey
+gpgkey=file://` + toolkitRPMKeyPath + `
 `
 }
 
-// fetchKey brings the key of the repository, over the way that apt itself goes.
-func fetchKey(url string) remote.Step {
-	return remote.Step{Title: "fetch " + url, Run: &remote.Command{Timeout: 2 * time.Minute, Script: `umask 022
-mkdir -p ` + quote(strings.TrimSuffix(toolkitKeyPath, "/runai-prep-nvidia-container-toolkit.asc")) + `
-new=` + quote(toolkitKeyPath) + `.new
-/usr/lib/apt/apt-helper download-file ` + quote(url) + ` "$new" >/dev/null || { rm -f "$new"; exit 1; }
-read -r first <"$new" || :
-case $first in
-'-----BEGIN PGP PUBLIC KEY BLOCK-----'*) mv -f "$new" ` + quote(toolkitKeyPath) + ` ;;
-*)
-	rm -f "$new"
-	echo 'what came is no key' >&2
-	exit 1
-	;;
-esac
-`}}
+// aptKeyScript brings the key of the repository, over the way that apt itself
+// goes, and has apt, in a place of its own, fetch the lists with it: that
+// refuses what another key has signed. No other program is there on every
+// host that could tell. Only then is the key put in its place.
+func aptKeyScript(base, key string) string {
+	return `umask 022
+work=$(mktemp -d) || exit 1
+chmod 755 "$work"
+ends() {
+	if [ -n "$2" ]; then echo "$2" >&2; fi
+	rm -rf "$work"
+	exit "$1"
 }
+/usr/lib/apt/apt-helper download-file ` + quote(base+"/gpgkey") + ` "$work/key.asc" >/dev/null || ends 1
+printf '%s%s %s\n' ` + quote(toolkitSources(base)) + ` "$work/key.asc" ` + key + ` >"$work/new.sources"
+mkdir -p "$work/lists/partial"
+said=$(apt-get -q -o Dir::Etc::SourceList="$work/new.sources" -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$work/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= update 2>&1) || ends 1 "the repository is not signed with ` + key + `, or cannot be read:
+$said"
+set -- "$work"/lists/*Release
+[ -e "$1" ] || ends 1 "the repository cannot be read:
+$said"
+mkdir -p ` + quote(path.Dir(toolkitKeyPath)) + ` && cp "$work/key.asc" ` + quote(toolkitKeyPath) + `.new && mv -f ` + quote(toolkitKeyPath) + `.new ` + quote(toolkitKeyPath) + ` || ends 1
+ends 0
+`
+}
+
+// toolkitDropIns are where a runtime reads drop-ins. NVIDIA's tool has written
+// them elsewhere in some of its versions, where the runtime never looked.
+var toolkitDropIns = map[string]string{"containerd": "/etc/containerd/conf.d/99-nvidia.toml", "crio": "/etc/crio/crio.conf.d/99-nvidia.conf"}
 
 // tellRuntime has NVIDIA's own tool configure a runtime, which then restarts.
 func tellRuntime(program string) []remote.Step {
 	name := map[string]string{"containerd": "containerd", "dockerd": "docker", "crio": "crio"}[program]
-	return []remote.Step{
-		{Title: "nvidia-ctk runtime configure --runtime=" + name, Run: &remote.Command{Script: "nvidia-ctk runtime configure --runtime=" + name + "\n"}},
-		restart(name),
+	script := "nvidia-ctk runtime configure --runtime=" + name + "\n"
+	if at := toolkitDropIns[name]; at != "" {
+		script = `set --
+case $(nvidia-ctk runtime configure --help 2>&1) in
+*--drop-in-config*) set -- --drop-in-config=` + at + ` ;;
+esac
+nvidia-ctk runtime configure --runtime=` + name + ` "$@"
+`
 	}
+	return []remote.Step{{Title: "nvidia-ctk runtime configure --runtime=" + name, Run: &remote.Command{Script: script}}, restart(name)}
 }

@@ -35,8 +35,8 @@ type kubeAPI struct {
 
 	mu     sync.Mutex
 	node   map[string]any
-	lists  int    // how often the nodes were listed
-	closed string // why they may not be listed; empty: they may
+	lists  int      // how often the nodes were listed
+	closed string   // why they may not be listed; empty: they may
 	pods   []string // in the namespace train, each of a replica set
 	budget bool     // forbids every eviction
 	did    []string // cordon, evict NAME, uncordon, …

@@ -95,7 +95,9 @@ host "gpu-02" { address = "TWO" }
 	says(of(r, "gpu-01", "node version"), "unmet", "1.29.0: kubelet is newer than the API server, which is 1.28.9", "1.28.9 is installed, and does not run: restart it")
 	contains(t, "explain", c.run(0, "explain", "kubernetes/node"), "kubectl", "cordoned")
 
-	api.set(func() { api.closed = `nodes is forbidden: User "e2e" cannot list resource "nodes" in API group "" at the cluster scope` })
+	api.set(func() {
+		api.closed = `nodes is forbidden: User "e2e" cannot list resource "nodes" in API group "" at the cluster scope`
+	})
 	r = plan(4)
 	says(of(r, "gpu-02", "node"), "unknown", "kubectl get nodes -o json: Error from server (Forbidden): "+api.closed, "")
 
