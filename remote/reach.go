@@ -126,7 +126,7 @@ const bySSH = "the SSH connection"
 // long again, and those who have steps for it waiting.
 func (c *Conn) reach(ctx context.Context, endpoints []Endpoint) []Reached {
 	found := make([]Reached, len(endpoints))
-	ctx, cancel := context.WithTimeout(ctx, reachLimit)
+	ctx, cancel := context.WithTimeout(ctx, reachLimit+c.dialer.patience)
 	defer cancel()
 	inTime, done := context.WithTimeout(ctx, forwardLimit)
 	defer done()

@@ -32,9 +32,21 @@ flat() {
 	set +f
 	IFS=$flat_ifs
 }
+# uptime: in seconds, in $up; 0 where that cannot be seen.
+uptime() {
+	up=0
+	if [ -r /proc/uptime ]; then read -r up up_idle </proc/uptime; fi
+	up=${up%%.*}
+}
 has() { command -v "$1" >/dev/null 2>&1; }
 # try NUMBER HOST PORT PATH PROXY CONFIG SCHEMES
 try() {
+	# What a busy host begins late has less time, but two seconds, so that it
+	# ends before ours is up.
+	uptime
+	try_time=$try_most
+	if [ $((try_end - up)) -lt "$try_time" ]; then try_time=$((try_end - up)); fi
+	if [ "$try_time" -lt 2 ]; then try_time=2; fi
 	try_proxy=
 	if [ -n "$5" ]; then try_proxy="proxy = \"http://$5\"$nl"; fi
 	if [ "$4" != - ] && has curl; then
@@ -86,12 +98,12 @@ try() {
 // reachByTools asks the host's own tools for the endpoints to which nothing was
 // forwarded.
 func (c *Conn) reachByTools(ctx context.Context, endpoints []Endpoint, found []Reached) {
-	limit := min(toolsLimit, left(ctx)-time.Second)
+	limit := min(toolsLimit+c.dialer.patience, left(ctx)-time.Second)
 	if limit < 3*time.Second {
 		return
 	}
 	var script strings.Builder
-	fmt.Fprintf(&script, "%stry_time=%d try_again=%d\n", toolsScript, limit*2/3/time.Second, limit/4/time.Second+1)
+	fmt.Fprintf(&script, "%suptime\ntry_most=%d try_end=$((up + %d)) try_again=%d\n", toolsScript, limit*2/3/time.Second, (limit-time.Second)/time.Second, limit/4/time.Second+1)
 	tried := false
 	for i, e := range endpoints {
 		if found[i].Barrier != Forbidden || e.Image != nil { // no tool of the host reads images

@@ -64,6 +64,7 @@ type Dialer struct {
 	hops       hops
 	images     imageStore
 	beats      time.Duration // 0: beatEvery; shorter in tests
+	patience   time.Duration // added to reachLimit and toolsLimit in tests, whose machine is busy with others
 }
 
 // A Stage is a part of the way to a host's answer.
