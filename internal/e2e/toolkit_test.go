@@ -109,7 +109,7 @@ dpkg-query -W -f '${Package} ${Version} ${db:Status-Status}\n' '*nvidia-containe
 	// Another key: nothing is trusted, nothing is written, nothing restarts.
 	before, running := h.SSH(t, traces), h.SSH(t, started)
 	wish(block("C95B321B61E88C1809C4F759DDCAE044F796ECB0"))
-	contains(t, "apply with another key", c.run(5, "apply", "-y", "inventory.hcl", "--task", "kubernetes"), "the repository is not signed with C95B321B61E88C1809C4F759DDCAE044F796ECB0", "NO_PUBKEY")
+	contains(t, "apply with another key", c.run(5, "apply", "-y", "inventory.hcl", "--task", "kubernetes"), "the repository is not signed with C95B321B61E88C1809C4F759DDCAE044F796ECB0", "public key is not available")
 	if diff := cmp.Diff(before+running, h.SSH(t, traces)+h.SSH(t, started)); diff != "" {
 		t.Errorf("changed although the key is another one:\n%s", diff)
 	}
