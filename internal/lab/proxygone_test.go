@@ -38,9 +38,9 @@ proxy {
   password    = env("PROXY_PASSWORD")
 }
 `
-	for _, name := range []string{"gpu-03", "gpu-07", "gpu-12", "gpu-13"} {
+	for _, name := range []string{"gpu-03", "gpu-12", "gpu-13"} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // on a busy machine
 			defer cancel()
 			var c *remote.Conn
 			settle := func(block string) {
@@ -64,7 +64,9 @@ proxy {
 					}
 					plan := func() (all []tasks.Finding) {
 						t.Helper()
-						sections, err := c.Look(ctx, tasks.Prelude, []remote.Probe{tasks.Proxy.Look(h)})
+						probe := tasks.Proxy.Look(h)
+						probe.Timeout = time.Minute
+						sections, err := c.Look(ctx, tasks.Prelude, []remote.Probe{probe})
 						if err != nil {
 							t.Fatal(err)
 						}

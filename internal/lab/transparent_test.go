@@ -49,7 +49,7 @@ func TestTransparentBox(t *testing.T) {
 		"gpu-13": "/var/lib/ca-certificates/ca-bundle.pem",
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // on a busy machine
 			defer cancel()
 			m := f.Machine(name)
 			var c *remote.Conn
@@ -64,7 +64,9 @@ func TestTransparentBox(t *testing.T) {
 							t.Fatal(err)
 						}
 					}
-					sections, err := c.Look(ctx, tasks.Prelude, []remote.Probe{tasks.Proxy.Look(h)})
+					probe := tasks.Proxy.Look(h)
+					probe.Timeout = time.Minute
+					sections, err := c.Look(ctx, tasks.Prelude, []remote.Probe{probe})
 					if err != nil {
 						t.Fatal(err)
 					}
