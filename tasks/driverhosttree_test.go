@@ -31,6 +31,7 @@ import (
 //	folder PATH
 //	smi EXIT TEXT
 //	interrupted                           dpkg was
+//	cache                                 of apt, older than the lists
 //
 // Programs that only root's real host could have print what is described here,
 // in the form that they have; offers is what the package manager says of its
@@ -299,6 +300,8 @@ func (h *hostMaker) add(what string, w []string, rest string) {
 			_, h.err = fmt.Sscan(word(0), &exit)
 		}
 		h.program("nvidia-smi", strings.ReplaceAll(strings.TrimPrefix(rest, word(0)+" "), `\n`, "\n"), exit)
+	case "cache":
+		h.write("/stand-ins/stale", "")
 	case "interrupted":
 		h.write("/var/lib/dpkg/updates/0000", "")
 	default:
@@ -323,8 +326,9 @@ func (h *hostMaker) finish() {
 		h.write("/stand-ins/names", names.String())
 		h.script("apt-cache", `case $* in
 *pkgnames*) exec cat /stand-ins/names ;;
-*) exec cat /stand-ins/offers ;;
+--no-generate*) if [ -e /stand-ins/stale ]; then exit 100; fi ;;
 esac
+exec cat /stand-ins/offers
 `)
 	} else {
 		h.program("rpm", h.packages.String(), 0)

@@ -47,15 +47,15 @@ const probeOffers = `holders() {
 		fi
 	done
 }
-# known PATTERN: the names that apt knows, in $names. The cache is used as it is,
-# or else made in memory.
+# The cache is used as it is, or else made in memory: one that is older than the
+# lists still has the names, and not what a policy is made of.
+in_memory() { apt-cache -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@" 2>/dev/null; }
+# known PATTERN: the names that apt knows, in $names.
 known() {
-	apt_how=--no-generate
-	names=$(apt-cache $apt_how pkgnames 2>/dev/null | grep -E "$1")
-	if [ -n "$names" ]; then return 0; fi
-	apt_how="-o${nl}Dir::Cache::pkgcache=$nl-o${nl}Dir::Cache::srcpkgcache="
-	names=$(apt-cache $apt_how pkgnames 2>/dev/null | grep -E "$1")
+	names=$(apt-cache --no-generate pkgnames 2>/dev/null | grep -E "$1")
+	if [ -z "$names" ]; then names=$(in_memory pkgnames | grep -E "$1"); fi
 }
+apt_policy() { apt-cache --no-generate policy "$@" 2>/dev/null || in_memory policy "$@"; }
 # What may have a driver in it, and what builds one.
 apt_names='nvidia-(open-kernel-dkms|kernel-dkms|kernel-open-dkms|kernel-source|kernel-common|kernel-support|driver|driver-cuda|driver-pinning|open|smi|persistenced|modprobe|fabricmanager|headless|headless-no-dkms|utils|compute-utils|dkms)(-[0-9]+)?(-server)?(-open)?
 nvidia-driver-pinning-[0-9.]+
@@ -89,7 +89,7 @@ offers() {
 		done
 		set +f
 		IFS=' 	'$nl
-		{ ran policy apt-cache $apt_how policy "$@"; } 2>/dev/null
+		ran policy apt_policy "$@"
 		;;
 	dnf | yum)
 		for file in /etc/yum.repos.d/*.repo; do

@@ -260,7 +260,7 @@ until [ "$(readlink /proc/$(systemctl show -P MainPID worker)/cwd) $(readlink /p
 			contains(t, "a saved plan", s.run(3, "apply", "-y", "saved"), nas+":2049 refused the connection")
 		})
 		s.nas.SSH(t, "systemctl start nfs-server")
-
+		s.wish(changed...)
 		s.finds(0, "check", nil)
 	})
 
