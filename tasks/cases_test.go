@@ -210,6 +210,10 @@ func checkFindings(t *testing.T, found []Finding) {
 			if holdsCredentials(s.Title) || s.Run != nil && masked(s.Run.Script) != s.Run.Script || s.Write != nil && masked(s.Write.Data) != s.Write.Data {
 				t.Errorf("step %q shows credentials", s.Title)
 			}
+			// Only zypper removes one version of several; remote refuses the others' steps.
+			if s.Install != nil && s.Install.Manager != "zypper" && strings.ContainsAny(strings.Join(s.Install.Remove, " "), "=/~^") {
+				t.Errorf("step %q is to remove %q, which are no bare names", s.Title, s.Install.Remove)
+			}
 		}
 		for _, text := range []string{f.Have, f.Want, f.Hint} {
 			if masked(text) != text {

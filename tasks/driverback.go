@@ -48,9 +48,10 @@ func (p *driverPlan) goingBack() []remote.Step {
 	}
 	for i, name := range p.to.bare {
 		switch {
-		case !p.installed(name) && (kernelPackage.MatchString(name) || branchNamed.MatchString(name)),
-			p.f.Manager == "zypper" && kernelPackage.MatchString(name) && !slices.Contains(back.Names, p.to.names[i]): // see besides
+		case p.f.Manager == "zypper" && kernelPackage.MatchString(name) && !slices.Contains(back.Names, p.to.names[i]): // see besides
 			back.Remove = append(back.Remove, p.to.names[i])
+		case !p.installed(name) && (kernelPackage.MatchString(name) || branchNamed.MatchString(name)):
+			back.Remove = append(back.Remove, name)
 		}
 	}
 	loaded := len(p.f.GPUs) > 0 && p.f.Loaded.Version != ""

@@ -218,6 +218,9 @@ var situations = []situation{
 	{"ubuntu-22.04/none, signed modules", []part{ubuntu, secureBoot}},
 	{"ubuntu-22.04/none, no built modules for the kernel", []part{ubuntu, func(f *driverFacts, _ *inventory.Driver) { f.Kernels[0].Release = "5.15.0-999-generic" }}},
 	{"ubuntu-22.04/branch change", []part{ubuntu, ubuntu535, wish(">= 550, < 551")}},
+	{"ubuntu-22.04/branch change, with a way back", []part{ubuntu, ubuntu535, wish(">= 550, < 551"), rollback, func(f *driverFacts, _ *inventory.Driver) {
+		offer(f, "jammy-updates/restricted", "535.230.02-0ubuntu0.22.04.1", "libnvidia-compute-535-server")
+	}}},
 	{"ubuntu-22.04/persistence mode off", []part{ubuntu, ubuntu535, func(f *driverFacts, _ *inventory.Driver) {
 		f.Units[0].Command = "/usr/bin/nvidia-persistenced --user nvidia-persistenced --no-persistence-mode --verbose"
 	}}},
