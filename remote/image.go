@@ -158,10 +158,13 @@ func (c *Conn) askImage(ctx context.Context, e Endpoint) Reached {
 		r.Plain, a.base = true, "http://"+e.address()
 		err = a.ask(&r)
 	}
-	if a.shown != nil {
-		r.Issuer = a.shown.issuer()
+	a.mu.Lock() // what was dialled when the time was up may still be at it
+	shown := a.shown
+	a.mu.Unlock()
+	if shown != nil {
+		r.Issuer = shown.issuer()
 		if !e.Insecure {
-			r.shown = a.shown
+			r.shown = shown
 		}
 	}
 	switch {
