@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/runai-prep/runai-prep/inventory"
 	"github.com/runai-prep/runai-prep/remote"
 	"github.com/runai-prep/runai-prep/tasks"
 )
@@ -49,6 +50,31 @@ func (c *clusters) of(which remote.Cluster) *answer {
 		}()
 	}
 	return a
+}
+
+// tell gives the sections of a host what their clusters say. One that has said
+// nothing when the host's time is up is no reason to forget what was seen there.
+func (c *clusters) tell(ctx context.Context, h inventory.Host, probes []remote.Probe, sections []remote.Section) error {
+	for i, p := range probes {
+		if p.Cluster == nil {
+			continue
+		}
+		a := c.of(*p.Cluster)
+		said := &a.cluster
+		select {
+		case <-a.there:
+		case <-ctx.Done():
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return context.Cause(ctx)
+			}
+			late := errors.New("the cluster has not answered within the time for one look (--timeout)")
+			said = &tasks.Cluster{}
+			said.ReadNodes(nil, late)
+			said.ReadVersion(nil, late)
+		}
+		sections[i].Cluster = said.OfHost(h, sections[i])
+	}
+	return nil
 }
 
 // ask asks a cluster for its nodes and its version, and whether it is OpenShift.

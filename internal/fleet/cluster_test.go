@@ -1,12 +1,14 @@
 package fleet
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/runai-prep/runai-prep/inventory"
 	"github.com/runai-prep/runai-prep/remote"
@@ -70,5 +72,27 @@ esac
 	got := of(c, "closed")
 	if !strings.HasPrefix(got, `{"fault":"kubectl get nodes -o json: error: You must be logged in to the server (Unauthorized)`) || strings.ContainsAny(got, "\x1b") || strings.Contains(got, "memcache") {
 		t.Errorf("of a cluster that lets nobody in: %q", got)
+	}
+}
+
+// A cluster that says nothing makes its own task unknown; what was seen of the
+// host stays.
+func TestClusterIsLate(t *testing.T) {
+	which := remote.Cluster{Kubeconfig: "/k"}
+	c := &clusters{asked: map[remote.Cluster]*answer{which: {there: make(chan struct{})}}}
+	probes := []remote.Probe{{Name: "nfs"}, {Name: "kubernetes", Cluster: &which}}
+	sections := []remote.Section{{Name: "nfs", Out: "@end\n"}, {Name: "kubernetes", Out: "@hostname one\n@end\n"}}
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	if err := c.tell(ctx, inventory.Host{Name: "one"}, probes, sections); err != nil {
+		t.Fatalf("the look is lost: %v", err)
+	}
+	if got := sections[1].Cluster; !strings.HasPrefix(got, `{"fault":"the cluster has not answered`) || !strings.Contains(got, `"version_fault":"the cluster has not answered`) || sections[0].Cluster != "" {
+		t.Errorf("the sections are told %q and %q", sections[0].Cluster, got)
+	}
+	interrupted, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	if err := c.tell(interrupted, inventory.Host{Name: "one"}, probes, sections); err == nil {
+		t.Error("an interrupted look is taken for one")
 	}
 }

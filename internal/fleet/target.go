@@ -42,19 +42,7 @@ func (c connection) Look(ctx context.Context, prelude string, probes []remote.Pr
 	if err != nil {
 		return nil, err
 	}
-	for i, p := range probes {
-		if p.Cluster == nil {
-			continue
-		}
-		a := c.clusters.of(*p.Cluster)
-		select {
-		case <-a.there:
-			sections[i].Cluster = a.cluster.OfHost(c.host, sections[i])
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-	return sections, nil
+	return sections, c.clusters.tell(ctx, c.host, probes, sections)
 }
 
 func (c connection) Lock(ctx context.Context, h remote.Holder, wait time.Duration, waiting func(remote.Work)) (io.Closer, error) {
