@@ -55,6 +55,9 @@ type Section struct {
 	// host says its own is can be held against it, later too. Zero where there
 	// is no complete output.
 	Clock time.Time `json:"clock,omitzero"`
+	// Began is the controller's clock before the host was asked for anything of
+	// this: what it says was so between then and Clock.
+	Began time.Time `json:"began,omitzero"`
 }
 
 // Look runs all probes in one exec. prelude is put before them: functions that
@@ -120,10 +123,11 @@ func (c *Conn) lookFrom(ctx context.Context, prelude string, probes []Probe, sec
 		jobs = append(jobs, job{script: probes[i].Script, timeout: orDefault(probes[i].Timeout, 10*time.Second), inline: probes[i].Inline})
 	}
 	b := &batch{prelude: prelude, jobs: jobs, room: room, limit: maxSection, spare: 10 * time.Second}
+	began := time.Now().UTC().Round(0)
 	err := b.run(ctx, c)
 	for i := range b.results {
 		r := &b.results[i]
-		sections[first+i] = Section{Name: probes[first+i].Name, Out: text(r.out), Err: Safe(string(r.errs)), Exit: r.exit, Failure: r.failure, Clock: r.at.UTC().Round(0)}
+		sections[first+i] = Section{Name: probes[first+i].Name, Out: text(r.out), Err: Safe(string(r.errs)), Exit: r.exit, Failure: r.failure, Clock: r.at.UTC().Round(0), Began: began}
 	}
 	return first + len(b.results), err
 }

@@ -131,12 +131,13 @@ func clockSpread(members []member, why string) []FleetFinding {
 		if c == nil || c.Controller.IsZero() {
 			continue
 		}
-		skew := c.Host.Sub(c.Controller)
-		if first.facts == nil || skew < low {
-			first, low = m, skew
+		// As far apart as they are at least: what cannot be told is unknown of the host.
+		atLeast, atMost := c.skew()
+		if first.facts == nil || atMost < low {
+			first, low = m, atMost
 		}
-		if last.facts == nil || skew > high {
-			last, high = m, skew
+		if last.facts == nil || atLeast > high {
+			last, high = m, atLeast
 		}
 		if most == 0 || m.host.Kubernetes.TimeSkew < most {
 			most = cmp.Or(m.host.Kubernetes.TimeSkew, time.Second)

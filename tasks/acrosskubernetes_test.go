@@ -61,6 +61,12 @@ func TestAcrossFleet(t *testing.T) {
 			c = ofKubernetes(h[2]).Clock
 			c.Host = c.Host.Add(-700 * time.Millisecond)
 		}, "unmet kubernetes/clocks: 1.5s apart: gpu-00002 behind gpu-00001 [gpu-00002 gpu-00001] "},
+		{"clocks, and a slow answer", func(h []HostFacts) {
+			c := ofKubernetes(h[1]).Clock
+			c.Host = c.Host.Add(800 * time.Millisecond)
+			c = ofKubernetes(h[2]).Clock
+			c.Host, c.Delay = c.Host.Add(-3700*time.Millisecond), 3*time.Second
+		}, "unmet kubernetes/clocks: 1.5s apart: gpu-00002 behind gpu-00001 [gpu-00002 gpu-00001] "},
 		{"upgrade", func(h []HostFacts) { ofKubernetes(h[1]).Programs[0].Version = "1.29.3" },
 			"ok kubernetes/kubelet versions: 1.28 on 2, 1.29 on 1 [] kubelets are of several minor versions"},
 		{"drivers", func(h []HostFacts) { h[0].Facts["driver"].(*driverFacts).Loaded.Version = "535.161.08" },

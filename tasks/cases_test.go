@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "write what the plans say into the cases
 //	inventory.hcl  the wishes for its first host
 //	probe          what the task's probe printed there (probe.err, probe.exit),
 //	               how the way to its endpoints went (probe.reached), and when the
-//	               controller had it (probe.clock); what kubectl printed of its
+//	               controller had it and asked for it (probe.clock, probe.began); what kubectl printed of its
 //	               cluster (probe.nodes, probe.version, probe.clusterversion)
 //	findings       what Plan makes of it, with every step whole
 //	after          what the probe printed when the steps had been carried out:
@@ -89,6 +89,11 @@ func runCase(t *testing.T, task Task, path string) {
 		}
 		if clock, ok := part(name + ".clock"); ok {
 			if s.Clock, err = time.Parse(time.RFC3339Nano, strings.TrimSpace(clock)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if began, ok := part(name + ".began"); ok {
+			if s.Began, err = time.Parse(time.RFC3339Nano, strings.TrimSpace(began)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -134,9 +134,18 @@ type clockFacts struct {
 	Host time.Time `json:"host"`
 	// Controller is its clock when the host's answer had come.
 	Controller time.Time `json:"controller"`
-	Service    string    `json:"service"` // that keeps it; empty: none is known to run
-	Synced     string    `json:"synced"`  // yes, no; empty: not known
-	Fault      string    `json:"fault,omitempty"`
+	// Delay is how much earlier the host may have said so.
+	Delay   time.Duration `json:"delay_nanoseconds,omitempty"`
+	Service string        `json:"service"` // that keeps it; empty: none is known to run
+	Synced  string        `json:"synced"`  // yes, no; empty: not known
+	Fault   string        `json:"fault,omitempty"`
+}
+
+// skew is by how much the host's clock is ahead of the controller's, at least
+// and at most: its answer was under way for no longer than the delay.
+func (c *clockFacts) skew() (least, most time.Duration) {
+	least = c.Host.Sub(c.Controller)
+	return least, least + c.Delay
 }
 
 // firewallFacts are those of a firewalld that runs.

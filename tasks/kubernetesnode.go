@@ -132,15 +132,20 @@ func (p *kubernetesPlan) time() change {
 		c.State, c.Have = Unknown, "the host's clock was not held against the controller's"
 		return c
 	}
-	skew := clock.Host.Sub(clock.Controller)
-	word := "ahead of"
-	if skew < 0 {
-		skew, word = -skew, "behind"
+	low, high := clock.skew()
+	off, word := low, "ahead of"
+	if high < 0 {
+		off, word = -high, "behind"
 	}
-	if skew <= most {
+	switch {
+	case -most <= low && high <= most:
 		c.Have = "within " + most.String()
-	} else {
-		c.Have = skew.Round(100*time.Millisecond).String() + " " + word + " the controller's"
+	case low <= most && high >= -most:
+		c.State, c.Have = Unknown, "its answer took "+clock.Delay.Round(100*time.Millisecond).String()+" longer than the host, which is too long to tell"
+		c.Hint = "look again when this machine, the host and the way between them are less busy"
+		return c
+	default:
+		c.Have = off.Round(100*time.Millisecond).String() + " " + word + " the controller's"
 		if p.f.Container != "" {
 			c.warn("the clock is %s: %s", c.Have, ofTheMachine)
 		} else {

@@ -336,6 +336,10 @@ fi
 `
 
 // probeClock comes last: what comes after it reaches the controller at once,
-// whose clock at that moment is what it is compared with.
-const probeClock = `echo "@date $(date +%s.%N)"
+// whose clock at that moment is what it is compared with. How long the host has
+// taken until then says how much of the controller's wait was the way.
+const probeClock = `up=
+if [ -r /proc/uptime ]; then read -r up up_idle </proc/uptime; fi
+echo "@date $(date +%s.%N)"
+if [ -n "$began_up" ] && [ -n "$up" ]; then echo "!up $began_up $up"; fi
 `

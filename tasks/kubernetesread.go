@@ -21,7 +21,7 @@ func readKubernetes(s remote.Section) (Facts, error) {
 	if f.ledger, err = readLedger("kubernetes", blocks); err != nil {
 		return nil, fmt.Errorf("probe %s: %w", s.Name, err)
 	}
-	r := kubernetesReader{f: f, controller: s.Clock}
+	r := kubernetesReader{f: f, began: s.Began, controller: s.Clock}
 	for _, b := range blocks {
 		if err := r.read(b); err != nil {
 			return nil, fmt.Errorf("probe %s: %w%s", s.Name, err, evidence(s.Err))
@@ -36,9 +36,9 @@ func readKubernetes(s remote.Section) (Facts, error) {
 
 // A kubernetesReader makes facts of the blocks of a probe.
 type kubernetesReader struct {
-	f          *kubernetesFacts
-	controller time.Time
-	synced     string
+	f                 *kubernetesFacts
+	began, controller time.Time // of the section
+	synced            string
 }
 
 func (r *kubernetesReader) read(b block) error {
@@ -124,7 +124,7 @@ func (r *kubernetesReader) read(b block) error {
 	case "gpus", "tool":
 		r.toolkit(b)
 	case "date":
-		return r.date(b.rest)
+		return r.date(b)
 	}
 	return nil
 }
@@ -220,15 +220,38 @@ func (r *kubernetesReader) chrony(b block) {
 // timeServices are those that keep a clock.
 var timeServices = []string{"chrony", "chronyd", "systemd-timesyncd", "ntp", "ntpd", "ntpsec", "openntpd"}
 
-func (r *kubernetesReader) date(text string) error {
-	seconds, fraction, _ := strings.Cut(text, ".")
+func (r *kubernetesReader) date(b block) error {
+	seconds, fraction, _ := strings.Cut(b.rest, ".")
 	n, err := strconv.ParseInt(seconds, 10, 40)
 	if err != nil || n < 0 {
-		return fmt.Errorf("date says %q", clip(text, 40))
+		return fmt.Errorf("date says %q", clip(b.rest, 40))
 	}
-	nanoseconds, _ := strconv.ParseInt(fraction, 10, 32) // busybox prints none
-	r.f.Clock = &clockFacts{Host: time.Unix(n, nanoseconds).UTC(), Controller: r.controller, Synced: r.synced}
+	clock := &clockFacts{Controller: r.controller, Synced: r.synced}
+	nanoseconds, err := strconv.ParseInt(fraction, 10, 32)
+	if err != nil { // busybox prints none
+		clock.Delay = time.Second
+	}
+	clock.Host = time.Unix(n, nanoseconds).UTC()
+	if waited := r.controller.Sub(r.began); !r.began.IsZero() {
+		clock.Delay += max(waited-tookHost(b), 0)
+	}
+	r.f.Clock = clock
 	return nil
+}
+
+// tookHost is how long the host was at work on the look until then, by its own
+// count of seconds since the boot.
+func tookHost(b block) time.Duration {
+	for _, n := range b.notes {
+		if words := strings.Fields(n); len(words) == 3 && words[0] == "up" {
+			from, err1 := strconv.ParseFloat(words[1], 64)
+			to, err2 := strconv.ParseFloat(words[2], 64)
+			if err1 == nil && err2 == nil && to >= from && to-from < 3600 {
+				return time.Duration((to - from) * float64(time.Second))
+			}
+		}
+	}
+	return 0
 }
 
 // versionWord is a version as programs print it.

@@ -19,6 +19,9 @@ import (
 // for, and write no file: no here-documents, for which bash makes one.
 var Prelude = `nl='
 '
+# began_up is how long the host had been up when the look began.
+began_up=
+if [ -r /proc/uptime ]; then read -r began_up began_idle </proc/uptime; fi
 # seen FILE: is it a regular file to be read? Says why not.
 seen() {
 	if [ -f "$1" ]; then

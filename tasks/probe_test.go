@@ -108,7 +108,7 @@ func interpret(t *testing.T, task Task, h inventory.Host) remote.Section {
 // memory, the time.
 var (
 	freeBlocks = regexp.MustCompile(`(\|\d+ \d+) \d+ (.*)`)
-	moments    = regexp.MustCompile(`(?m)^(@available |@date )[0-9.]+`)
+	moments    = regexp.MustCompile(`(?m)^(@available |@date |!up )[0-9. ]+`)
 )
 
 // Every shell that hosts have says the same, and what it says is understood.
