@@ -151,8 +151,6 @@ func (r *driverReader) read(b block) error {
 		f.Reboot = "the host says so"
 	case "space":
 		r.space(b)
-	case "holders":
-		f.holdersSeen = true
 	case "process":
 		return r.process(b, words)
 	case "asked":

@@ -35,7 +35,6 @@ type driverFacts struct {
 
 	asked           bool   // the host was looked at for a wish: else these facts are empty
 	userPath        string // the library that UserSpace is the version of
-	holdersSeen     bool   // Processes were looked for: nothing holds the module otherwise, or nothing is to be done
 	dpkgInterrupted bool   // an interrupted dpkg waits to be finished
 	dkms            bool   // dkms is installed
 	mok             string // of the key that DKMS signs with: enrolled, requested; empty: neither, or not looked at

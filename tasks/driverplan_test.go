@@ -103,6 +103,7 @@ var situations = []situation{
 	{"debian-12/none, 535.309 wished", []part{debian12, wish(">= 535.288, < 536")}},
 	{"debian-12/none, open", []part{debian12, flavor("open")}},
 	{"debian-12/none, lists never fetched", []part{debian12, func(f *driverFacts, _ *inventory.Driver) { f.Offers = []driverOffer{} }}},
+	{"debian-12/none, lists never fetched, non-free-firmware off", []part{debian12, noFirmware, func(f *driverFacts, _ *inventory.Driver) { f.Offers = []driverOffer{} }}},
 	{"debian-12/none, non-free off", []part{debian12, noNonFree}},
 	{"debian-12/none, non-free-firmware off", []part{debian12, noFirmware}},
 	{"debian-12/none, non-free-firmware off and to stay so", []part{debian12, noFirmware, func(_ *driverFacts, d *inventory.Driver) { d.NonFree = false }}},

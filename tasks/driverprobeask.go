@@ -7,9 +7,18 @@ package tasks
 const probeOffers = `holders() {
 	echo @holders
 	holders_all=$(find /proc/[0-9]*/fd -lname '/dev/nvidia*' 2>/dev/null)
-	holders_seen=' '
+	holders_ls= holders_seen=' '
+	if [ -z "$holders_all" ]; then # busybox's find knows no -lname
+		holders_ls=$(ls -ln /proc/[0-9]*/fd/ 2>/dev/null | grep -E -e '^/proc/[0-9]+/fd/:' -e ' -> /dev/nvidia')
+	fi
 	IFS=$nl
 	set -f
+	for line in $holders_ls; do
+		case $line in
+		/proc/*/fd/:) holders_pid=$line ;;
+		*) holders_all=$holders_all$nl$holders_pid ;;
+		esac
+	done
 	for line in $holders_all; do
 		holders_pid=${line#/proc/}
 		holders_pid=${holders_pid%%/*}

@@ -54,7 +54,7 @@ func (p *driverPlan) sourcesMissing() (why, hint string) {
 func (p *driverPlan) firmwareMissing() bool {
 	const pkg = "firmware-nvidia-gsp"
 	if p.f.ID != "debian" || p.w.Source != "distro" || !p.firmwareApart() || !p.nonFree() || len(p.debianSources()) == 0 ||
-		len(p.f.Offers) == 0 || p.offered(pkg) || p.installed(pkg) {
+		p.offered(pkg) || p.installed(pkg) {
 		return false
 	}
 	return !slices.ContainsFunc(p.f.Sources.repositories, func(r repository) bool {
