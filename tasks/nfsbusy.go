@@ -47,7 +47,9 @@ func (f *nfsFacts) containers(at string) []string {
 // the same filesystem is mounted twice, is the other, which stays here too.
 func (f *nfsFacts) keeps(pid string, m mountInfo, at string) bool {
 	kept := false
-	for _, ours := range f.Mounts {
+	// Mounts has those that concern the wishes; somebody else's of the same
+	// filesystem is only in the answer about all namespaces.
+	for _, ours := range slices.Concat(f.Mounts, f.elsewhere["self"]) {
 		if !ours.nfs() || ours.device != m.device {
 			continue
 		}
