@@ -26,7 +26,7 @@ func (p *driverPlan) goingBack() []remote.Step {
 		return nil
 	}
 	former := p.formerPackages()
-	back := remote.Packages{Replaces: true, Downgrade: true, Held: true, Timeout: installLimit}
+	back := remote.Packages{Replaces: true, Downgrade: true, Held: true}
 	if p.f.Manager == "apt" {
 		back.Preferences = aptAlonePath
 	}

@@ -71,7 +71,6 @@ func (p *driverPlan) packageStep() remote.Packages {
 		Replaces:  len(t.remove) > 0 || p.has.version != "" && branchOf(p.has.version) != t.branch,
 		Downgrade: p.downgrades() || len(p.newer()) > 0,
 		Held:      slices.ContainsFunc(p.f.Packages, func(i driverPackage) bool { return i.Held && p.f.ours(i.Name) }),
-		Timeout:   installLimit,
 	}
 	if p.f.Manager == "apt" {
 		packages.Preferences = aptAlonePath
@@ -85,6 +84,7 @@ func (p *driverPlan) packageStep() remote.Packages {
 // install is a step for the host's manager, its title the command in short.
 func (p *driverPlan) install(packages remote.Packages) remote.Step {
 	packages.Manager = p.f.Manager
+	packages.Timeout = installLimit // headers alone too: whatever DKMS has is built for them
 	command := map[string]string{"apt": "apt-get install", "dnf": "dnf install", "yum": "yum install", "zypper": "zypper install"}[p.f.Manager]
 	if packages.DownloadOnly {
 		command += " --download-only"

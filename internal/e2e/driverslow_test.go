@@ -21,12 +21,12 @@ echo "| NVIDIA-SMI  CUDA Version: 12.2 |"; echo "GPU 0: NVIDIA H100 PCIe (UUID: 
 		File("/etc/systemd/system/nvidia-persistenced.service.d/e2e.conf", "[Service]\nType=simple\nPIDFile=\nExecStart=\nExecStart=/bin/sleep infinity\n", 0o644))...)
 }
 
-// Without headers Debian's packages install, apt ends with status 0, and there is
-// no module: that is never taken for a driver.
+// Without headers, here or in the archive, Debian's packages install, apt ends with
+// status 0, and there is no module: that is never taken for a driver.
 func TestRealDriverWithoutHeaders(t *testing.T) {
 	slow(t)
 	l := New(t)
-	l.RealArchive(t)
+	l.RealArchive(t, false)
 	h := realHost(t, l, "gpu-01", gpuFromNothing)
 	h.SSH(t, `export DEBIAN_FRONTEND=noninteractive; sed -i 's/non-free$/non-free non-free-firmware/' /etc/apt/sources.list; apt-get update -qq
 apt-get install -y -qq --no-install-recommends nvidia-kernel-dkms nvidia-smi libcuda1 nvidia-persistenced >/root/install.log 2>&1`)
@@ -42,7 +42,7 @@ apt-get install -y -qq --no-install-recommends nvidia-kernel-dkms nvidia-smi lib
 func TestRealDriver(t *testing.T) {
 	slow(t)
 	l := New(t)
-	l.RealArchive(t)
+	l.RealArchive(t, true)
 	h := realHost(t, l, "gpu-01", gpuWithTools)
 	d := newDriver(t, l, h)
 	d.write("inventory.hcl", driverInventory(h, "ops", `version = ">= 535.104, < 536"`))

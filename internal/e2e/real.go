@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -49,8 +50,8 @@ func securityMirror(ctx context.Context) (string, error) {
 }
 
 // RealArchive serves Debian's own packages of the driver, laid out as
-// [Lab.DebianArchive] does.
-func (l *Lab) RealArchive(t testing.TB) {
+// [Lab.DebianArchive] does; those of the kernel's headers where they are asked for.
+func (l *Lab) RealArchive(t testing.TB, headers bool) {
 	t.Helper()
 	dir, err := nvidiaReal.path(t.Context(), l)
 	if err != nil {
@@ -59,6 +60,9 @@ func (l *Lab) RealArchive(t testing.TB) {
 	folders, _ := filepath.Glob(filepath.Join(dir, "nvidia/*/*/*"))
 	for _, folder := range folders {
 		debs, _ := filepath.Glob(filepath.Join(folder, "*.deb"))
+		debs = slices.DeleteFunc(debs, func(deb string) bool {
+			return !headers && strings.HasPrefix(filepath.Base(deb), "linux-headers-")
+		})
 		at := strings.Split(strings.TrimPrefix(folder, filepath.Join(dir, "nvidia")+"/"), "/")
 		l.Archive(t, at[0], at[1], at[2], debs...)
 	}
