@@ -184,7 +184,7 @@ func TestLostConnectionKeepsWhatWasSeen(t *testing.T) {
 	}
 	<-done
 	must(t, err)
-	sections[0].Clock = time.Time{}
+	sections[0].Clock, sections[0].Began = time.Time{}, time.Time{}
 	if sections[0] != (Section{Name: "a", Out: "a\n"}) || sections[1].Failure != "connection lost" || sections[2].Failure != "connection lost" {
 		t.Errorf("got %+v", sections)
 	}

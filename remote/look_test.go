@@ -56,7 +56,10 @@ func TestLookAsEveryKindOfUser(t *testing.T) {
 				if at := time.Since(got.Clock); at < 0 || at > time.Minute {
 					t.Errorf("%s: the controller had it at %v", got.Name, got.Clock)
 				}
-				got.Clock = time.Time{}
+				if got.Began.IsZero() || got.Began.After(got.Clock) {
+					t.Errorf("%s: asked for at %v, and had at %v", got.Name, got.Began, got.Clock)
+				}
+				got.Clock, got.Began = time.Time{}, time.Time{}
 				if got != w {
 					t.Errorf("got  %+v\nwant %+v", got, w)
 				}
@@ -111,7 +114,7 @@ func TestHungSectionSpoilsItselfAlone(t *testing.T) {
 		if got.Clock.IsZero() != (w.Failure != "") {
 			t.Errorf("%s: complete at %v", got.Name, got.Clock)
 		}
-		got.Clock = time.Time{}
+		got.Clock, got.Began = time.Time{}, time.Time{}
 		if got != w {
 			t.Errorf("got  %+v\nwant %+v", got, w)
 		}

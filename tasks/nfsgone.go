@@ -12,6 +12,7 @@ import (
 // those below others first.
 func (p *nfsPlan) removals() []change {
 	var last []entry // of each path; what was remembered for a change that failed has never been there
+	listed := func(e entry) bool { return hasLine(p.f.fstab.content, e.text) }
 	for _, e := range slices.Backward(p.f.ledger.of("mount")) {
 		if _, wished := p.wished[e.path]; wished {
 			continue
@@ -19,7 +20,7 @@ func (p *nfsPlan) removals() []change {
 		i := slices.IndexFunc(last, func(l entry) bool { return l.path == e.path })
 		if i < 0 {
 			last = append(last, e)
-		} else if !p.f.isThere(last[i]) && p.f.isThere(e) {
+		} else if !p.f.isThere(last[i]) && p.f.isThere(e) || !listed(last[i]) && listed(e) {
 			last[i] = e
 		}
 	}

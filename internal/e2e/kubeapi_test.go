@@ -153,7 +153,9 @@ func (a *kubeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusUnauthorized, "Unauthorized", "Unauthorized")
 		return
 	}
+	a.mu.Lock()
 	name := a.node["metadata"].(map[string]any)["name"].(string)
+	a.mu.Unlock()
 	path := r.URL.Path
 	switch {
 	case path == "/api":

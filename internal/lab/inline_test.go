@@ -25,7 +25,7 @@ func TestProbesRelyOnTheirOwnVariables(t *testing.T) {
 	defer cancel()
 	read := regexp.MustCompile(`\$\{?#?([a-z_]\w*)`)
 	// What differs from one look to the next: processes, the time, free memory.
-	passing := regexp.MustCompile(`(?m)^(@date|@available|@holder|@process) .*|\b[0-9]{3,4}\b`)
+	passing := regexp.MustCompile(`(?m)^(@date|!up|@available|@holder|@process) .*|\b[0-9]{3,4}\b`)
 	for _, h := range load(t, dir).Hosts {
 		c, err := d.Dial(ctx, target(h))
 		if err != nil {

@@ -18,7 +18,7 @@ func inventoryFor(dir string, patients []patient) string {
   user            = "ops"
   identity_file   = %q
   known_hosts     = %q
-  connect_timeout = "5s"
+  connect_timeout = "15s"
 }
 
 `, filepath.Join(dir, "id_ed25519"), filepath.Join(dir, "known_hosts"))
@@ -133,7 +133,7 @@ group "el" {
 group "rack-a" {}
 
 group "rack-b" {
-  ssh { connect_timeout = "3s" }
+  ssh { connect_timeout = "10s" }
 }
 
 group "rack-c" {}
