@@ -326,22 +326,27 @@ func (p *driverPlan) foreignHold() (why, hint string) {
 // headersGone: DKMS cannot build for a kernel whose headers are neither here
 // nor to be had.
 func (p *driverPlan) headersGone() (why, hint string) {
-	if p.to.headers == nil || p.to.runfile || len(p.f.Offers) == 0 {
+	if p.to.headers == nil || p.to.runfile {
 		return "", ""
 	}
-	pattern := p.to.headers[0]
 	for _, k := range p.f.Kernels {
-		name := fill(pattern, p.to.branch, k.Release)
-		if k.Headers || p.offered(name) || p.installed(name) {
-			continue
+		if why, hint := p.headersGoneOf(k, fill(p.to.headers[0], p.to.branch, k.Release)); why != "" {
+			return why, hint
 		}
-		hint = "fetch the package lists, or install " + name + " from an archive of the distribution"
-		if k.Running && !k.Next {
-			hint = "reboot into the newer kernel first, or install " + name
-		}
-		return "no repository has the headers of " + k.Release + " any more", hint
 	}
 	return "", ""
+}
+
+// headersGoneOf is about one kernel, whose headers are the package called name.
+func (p *driverPlan) headersGoneOf(k driverKernel, name string) (why, hint string) {
+	if k.Headers || len(p.f.Offers) == 0 || p.offered(name) || p.installed(name) {
+		return "", ""
+	}
+	hint = "fetch the package lists, or install " + name + " from an archive of the distribution"
+	if k.Running && !k.Next {
+		hint = "reboot into the newer kernel first, or install " + name
+	}
+	return "no repository has the headers of " + k.Release + " any more", hint
 }
 
 // spaceNeeded is what an installation needs, in bytes. Debian's 535 without a

@@ -109,8 +109,24 @@ func (p *driverPlan) decide() {
 		p.no, p.noHint = why, hint
 	} else if p.reason != "" && !p.w.verify {
 		p.resolve()
+	} else if !p.w.verify && p.has.dkms {
+		p.buildable()
 	}
 	p.route = p.way()
+}
+
+// buildable finds out whether the module of the installed driver can be built for
+// the kernel that runs, where it is missing.
+func (p *driverPlan) buildable() {
+	for _, k := range p.f.Kernels {
+		names := p.dkmsHeaders(k)
+		if !k.Running || k.Module != "" || len(names) == 0 {
+			continue
+		}
+		if p.no, p.noHint = p.headersGoneOf(k, names[0]); p.no != "" {
+			p.reason = "without its module for " + k.Release
+		}
+	}
 }
 
 // resolve finds the target, and what stands in its way.

@@ -161,6 +161,10 @@ var situations = []situation{
 	{"debian-12/no module was built", []part{debian12, has535, func(f *driverFacts, _ *inventory.Driver) {
 		f.Kernels[0].Module, f.Kernels[0].DKMS, f.Kernels[0].Headers, f.Loaded = "", "535.261.03 added", false, loadedDriver{}
 	}}},
+	{"debian-12/no module was built, and its headers are gone", []part{debian12, has535, func(f *driverFacts, _ *inventory.Driver) {
+		f.Kernels[0].Module, f.Kernels[0].DKMS, f.Kernels[0].Headers, f.Loaded = "", "535.261.03 added", false, loadedDriver{}
+		f.Offers = slices.DeleteFunc(f.Offers, func(o driverOffer) bool { return strings.HasPrefix(o.Name, "linux-headers-6") })
+	}}},
 	{"debian-12/half installed", []part{debian12, has535, func(f *driverFacts, _ *inventory.Driver) { f.Packages[0].Broken = true; f.dpkgInterrupted = true }}},
 	{"debian-12/runfile", []part{debian12, has535, byRunfile}},
 	{"debian-12/runfile, kept so", []part{debian12, has535, byRunfile, runfile("535.261.03")}},

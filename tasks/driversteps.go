@@ -262,23 +262,34 @@ func (p *driverPlan) fetchFormer(c *change) {
 // apt and DKMS end with status 0 without headers, and without a module.
 func (p *driverPlan) buildSteps(c *change, k driverKernel) {
 	if p.to == nil && p.has.dkms && !k.Headers {
-		for _, row := range append(packagingsOf(p.f, p.w.Source), packagingsOf(p.f, "distro")...) {
-			if len(row.headers) > 0 {
-				var names []string
-				for _, pattern := range row.headers {
-					if name := fill(pattern, branchOf(p.has.version), k.Release); !p.installed(name) {
-						names = append(names, name)
-					}
-				}
-				if names != nil {
-					c.Steps = append(c.Steps, p.install(remote.Packages{Names: names, Refresh: true}))
-				}
-				break
+		names := p.dkmsHeaders(k)
+		if len(names) > 0 {
+			if why, hint := p.headersGoneOf(k, names[0]); why != "" {
+				c.unmet(why + ": " + hint)
+				return
 			}
+		}
+		if names = slices.DeleteFunc(names, p.installed); len(names) > 0 {
+			c.Steps = append(c.Steps, p.install(remote.Packages{Names: names, Refresh: true}))
 		}
 	}
 	builds := p.to != nil && (p.to.headers != nil || p.to.runfile) || p.to == nil && p.has.dkms
 	c.Steps = append(c.Steps, moduleStep(k.Release, p.want(), builds))
+}
+
+// dkmsHeaders are the packages that DKMS needs to build the installed driver for
+// a kernel.
+func (p *driverPlan) dkmsHeaders(k driverKernel) []string {
+	for _, row := range append(packagingsOf(p.f, p.w.Source), packagingsOf(p.f, "distro")...) {
+		var names []string
+		for _, pattern := range row.headers {
+			names = append(names, fill(pattern, branchOf(p.has.version), k.Release))
+		}
+		if names != nil {
+			return names
+		}
+	}
+	return nil
 }
 
 // moduleStep sees to it that a kernel has the module of a version; empty: of
