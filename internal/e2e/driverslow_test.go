@@ -16,7 +16,9 @@ func realHost(t *testing.T, l *Lab, name string, start gpuStart) *Machine {
 		Sources("debian bookworm main contrib non-free", "debian-security bookworm-security main contrib non-free"),
 		File("/usr/local/bin/nvidia-smi", `#!/bin/sh
 read -r line 2>/dev/null < /proc/driver/nvidia/version || { echo "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."; exit 9; }
-echo "| NVIDIA-SMI  CUDA Version: 12.2 |"; echo "GPU 0: NVIDIA H100 PCIe (UUID: GPU-0)"
+v=${line#*Module  } v=${v%% *}
+echo "| NVIDIA-SMI $v             Driver Version: $v   CUDA Version: 12.2     |"
+echo "|   0  NVIDIA H100 PCIe               On  | 00000000:17:00.0 Off |                    0 |"
 `, 0o755),
 		File("/etc/systemd/system/nvidia-persistenced.service.d/e2e.conf", "[Service]\nType=simple\nPIDFile=\nExecStart=\nExecStart=/bin/sleep infinity\n", 0o644))...)
 }
