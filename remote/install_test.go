@@ -152,7 +152,8 @@ func TestReboot(t *testing.T) {
 	const setup = `
 mount -t tmpfs tmpfs /usr/local; mkdir -p /usr/local/sbin
 cat /proc/sys/kernel/random/uuid >/etc/boot_id; mount --bind /etc/boot_id /proc/sys/kernel/random/boot_id
-printf '#!/bin/sh\n[ "$1" = reboot ] && touch /etc/rebooting\n' >/usr/local/sbin/systemctl; chmod 755 /usr/local/sbin/systemctl`
+printf '#!/bin/sh\nif [ "$1" = reboot ]; then touch /etc/rebooting; else echo >>/etc/asked; cat /etc/state; exit 1; fi\n' >/usr/local/sbin/systemctl
+chmod 755 /usr/local/sbin/systemctl; echo starting >/etc/state`
 	first := startSSHD(t, sshdOptions{setup: setup})
 	conn := dial(t, newDialer(t), first.target(t, "ops"))
 	lock, err := conn.Lock(context.Background(), alice, 0, nil)
@@ -180,7 +181,17 @@ printf '#!/bin/sh\n[ "$1" = reboot ] && touch /etc/rebooting\n' >/usr/local/sbin
 	default:
 	}
 	first.stop()
-	startSSHD(t, sshdOptions{setup: setup, port: first.port, dir: first.dir})
+	second := startSSHD(t, sshdOptions{setup: setup, port: first.port, dir: first.dir})
+	eventually(t, "the new boot's state to be asked for", func() bool {
+		asked, _ := os.ReadFile(second.path("/etc/asked"))
+		return len(asked) >= 2
+	})
+	select {
+	case err := <-done:
+		t.Fatalf("back before its services were: %v", err)
+	default:
+	}
+	must(t, os.WriteFile(second.path("/etc/state"), []byte("degraded\n"), 0o644))
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,9 @@ const rebootScript = `if command -v systemctl >/dev/null 2>&1; then systemctl re
 
 // reboot restarts the host and comes back to it: done is when it answers with
 // another boot id, not when it first answers, for the old sshd goes on for a
-// while. The connection is the same Conn afterwards.
+// while, and when systemd has started what belongs to the boot: the new sshd
+// answers while mounts and daemons are still on their way. The connection is the
+// same Conn afterwards.
 func (c *Conn) reboot(ctx context.Context, title string, r *Reboot, said func(string)) error {
 	if r.Refused != "" {
 		return fmt.Errorf("%s: not allowed (%s)", title, r.Refused)
@@ -66,7 +68,43 @@ func (c *Conn) reboot(ctx context.Context, title string, r *Reboot, said func(st
 	if err != nil {
 		return fmt.Errorf("%s: %w", title, err)
 	}
+	if err := c.started(ctx, title, said); err != nil {
+		return err
+	}
 	return c.lockAnew(ctx, title)
+}
+
+// startLimit bounds the wait for the end of a boot: a unit that hangs, for a
+// file server that does not answer say, is no reason not to look at the rest.
+const startLimit = 3 * time.Minute
+
+// systemState prints what systemd says of its boot, where there is one. It exits
+// with another status than 0 in any state but "running".
+const systemState = `if command -v systemctl >/dev/null 2>&1; then systemctl is-system-running 2>/dev/null || :; fi`
+
+// started returns once systemd has carried out what the boot asks for.
+func (c *Conn) started(ctx context.Context, title string, said func(string)) error {
+	over := time.After(startLimit)
+	for told := false; ; told = true {
+		out, err := c.shell(ctx, title, systemState, 10*time.Second)
+		if err != nil {
+			return err
+		}
+		state := strings.TrimSpace(out)
+		if state != "initializing" && state != "starting" {
+			return nil
+		}
+		if !told && said != nil {
+			said("the host is back; its services are still starting")
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", title, context.Cause(ctx))
+		case <-over:
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 // lockAnew takes the lock that went with the connection.
