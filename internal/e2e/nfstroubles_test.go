@@ -35,7 +35,8 @@ func (s *nfsSite) troubles(t *testing.T) {
 		s.nas.SSH(t, `exportfs -ua; mv /srv/data /srv/former; mkdir /srv/data; echo 'data anew' > /srv/data/README; exportfs -ra`)
 		contains(t, "the client", s.gpu.SSH(t, "cat /mnt/v42/README 2>&1 || :"), "Stale file handle")
 		// The folder itself is good for as long as the client remembers what it was (acdirmax, a minute).
-		s.gpu.SSH(t, "until ! [ -d /mnt/v42 ] && ! [ -d /mnt/auto ]; do sleep 1; done")
+		const forgotten = "until ! [ -d /mnt/v42 ] && ! [ -d /mnt/auto ]; do sleep 1; done"
+		s.gpu.SSH(t, forgotten)
 		s.finds(2, "plan", map[string][]string{
 			"/mnt/v42":  {"pending", "stale file handle", "umount /mnt/v42"},
 			"/mnt/auto": {"pending", "stale file handle", "umount /mnt/auto"},
@@ -49,6 +50,7 @@ func (s *nfsSite) troubles(t *testing.T) {
 		// Taken back altogether: what is stale cannot be mended, and stays. Given
 		// again it is as it was.
 		s.nas.SSH(t, "cp /etc/exports /etc/exports.whole; sed -i '\\,^/srv/data,d' /etc/exports; exportfs -ra; exportfs -f")
+		s.gpu.SSH(t, forgotten)
 		s.finds(5, "apply", map[string][]string{
 			"/mnt/v42":  {"failed", "no such export", "/srv/home"},
 			"/mnt/auto": {"failed", "no such export", "/srv/home"},
