@@ -82,6 +82,7 @@ type kubernetesFacts struct {
 	ledger        ledger
 	files         map[string]file
 	boot          []string // the files that are read at boot, in the order of bootSettings
+	bootID        string   // of the kernel that runs
 	nameless      string   // why the hostname does not resolve
 	selinuxPolicy bool     // that of containers is installed
 	parser        bool     // apparmor_parser is there

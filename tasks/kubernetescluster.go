@@ -56,6 +56,8 @@ type nodeFacts struct {
 	Reason   string `json:"reason,omitempty"`
 	Message  string `json:"message,omitempty"`
 	Cordoned bool   `json:"cordoned"`
+	Ours     bool   `json:"ours,omitempty"` // the cordon is, see driverdrain.go
+	Boot     string `json:"boot,omitempty"` // of the host, when the kubelet began to speak: its boot_id
 }
 
 // A clusterNode is one of a list in the API's words (core/v1), as far as it matters here.
@@ -80,6 +82,7 @@ type clusterNode struct {
 		} `json:"conditions"`
 		NodeInfo struct {
 			KubeletVersion string `json:"kubeletVersion"`
+			BootID         string `json:"bootID"`
 		} `json:"nodeInfo"`
 	} `json:"status"`
 }
@@ -199,6 +202,8 @@ func (n clusterNode) facts(by string) nodeFacts {
 	f := nodeFacts{
 		Name: clip(remote.Safe(n.Metadata.Name), 253), By: by, Cordoned: n.Spec.Unschedulable,
 		Kubelet: coreVersion(n.Status.NodeInfo.KubeletVersion),
+		Ours:    n.Spec.Unschedulable && n.Metadata.Labels[cordonLabel] != "",
+		Boot:    clip(remote.Safe(n.Status.NodeInfo.BootID), 64),
 	}
 	for _, c := range n.Status.Conditions {
 		if c.Type == "Ready" {
@@ -206,6 +211,16 @@ func (n clusterNode) facts(by string) nodeFacts {
 		}
 	}
 	return f
+}
+
+// ReadyNode is the node that a host is, and its boot, of what OfHost has told;
+// empty: which one it is is not known, or it is not ready.
+func ReadyNode(told string) (name, boot string) {
+	f, err := readOfHost(told)
+	if err != nil || f == nil || len(f.Nodes) != 1 || f.Nodes[0].Ready != "True" {
+		return "", ""
+	}
+	return f.Nodes[0].Name, f.Nodes[0].Boot
 }
 
 // readOfHost reads what OfHost has written; nil: no cluster was asked.
@@ -269,16 +284,23 @@ func (p *kubernetesPlan) node() []change {
 		return []change{c}
 	}
 	n := has.Nodes[0]
-	switch n.Ready {
-	case "True":
+	describe := strings.Join(append([]string{"kubectl describe node " + n.Name}, in.Flags()...), " ") + "; on the host: journalctl -u kubelet"
+	switch {
+	case n.Ready == "True" && n.Boot != "" && p.f.bootID != "" && n.Boot != p.f.bootID:
+		c.State, c.Have = Unknown, n.Name+" was ready before the host's last boot; its kubelet has not been heard of since"
+		c.Hint = describe
+	case n.Ready == "True":
 		c.Have = n.Name + " is ready"
-	case "":
+	case n.Ready == "":
 		c.State, c.Have = Unknown, n.Name+" does not say whether it is ready"
 	default:
 		c.State, c.Have = Unmet, n.Name+" is not ready: "+n.Reason+": "+strings.TrimSuffix(n.Message, ".")
-		c.Hint = strings.Join(append([]string{"kubectl describe node " + n.Name}, in.Flags()...), " ") + "; on the host: journalctl -u kubelet"
+		c.Hint = describe
 	}
-	if n.Cordoned {
+	switch {
+	case n.Ours:
+		c.Have += "; it is cordoned by runai-prep until its driver is proved"
+	case n.Cordoned:
 		c.warn("it is cordoned (SchedulingDisabled): no pods are sent there; kubectl uncordon %s", n.Name)
 	}
 	return []change{c, p.nodeVersion(n)}

@@ -74,6 +74,7 @@ for file in /run/systemd/container /run/.containerenv /.dockerenv; do
 done
 word hostname /proc/sys/kernel/hostname
 hostname=$word_line
+word boot /proc/sys/kernel/random/boot_id
 word machine-id /etc/machine-id
 word uuid /sys/class/dmi/id/product_uuid
 `

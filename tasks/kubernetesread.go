@@ -54,6 +54,8 @@ func (r *kubernetesReader) read(b block) error {
 		f.Hostname = b.rest
 	case "machine-id":
 		f.MachineID = b.rest
+	case "boot":
+		f.bootID = b.rest
 	case "uuid":
 		f.ProductUUID = strings.ToLower(b.rest)
 	case "available":

@@ -20,36 +20,61 @@ const (
 	clusterTimeout  = 15 * time.Second
 	clusterPatience = "--request-timeout=10s" // so that kubectl has the time to say why
 	maxCluster      = 128 << 20               // 5000 nodes, with the images of each
+
+	nodeLimit = 5 * time.Minute // for a node to be ready again after a reboot
 )
 
-// clusters are those of one run. Each is asked once, however many hosts it has
-// and however often they are looked at: only for what is read.
+// clusters are those of one run. Each is asked once for all hosts, and only for
+// what is read; and once more for those that were changed since, as many as
+// there are together.
 type clusters struct {
-	mu    sync.Mutex
-	asked map[remote.Cluster]*answer
+	mu      sync.Mutex
+	asked   map[remote.Cluster]*answer // the last of each
+	changed map[string]time.Time       // when a step ended on a host, by its name
+	pause   time.Duration              // from one question for a node to the next
+}
+
+func newClusters() *clusters {
+	return &clusters{asked: map[remote.Cluster]*answer{}, changed: map[string]time.Time{}, pause: 5 * time.Second}
 }
 
 // An answer is there when its channel is closed.
 type answer struct {
+	began   time.Time // zero: it will be asked for when the one before is there
 	there   chan struct{}
 	cluster tasks.Cluster
 }
 
-// of is a cluster's answer, which is asked for if nobody has.
-func (c *clusters) of(which remote.Cluster) *answer {
+// of is what a cluster answers after the last change of a host, which is asked
+// for if nobody has.
+func (c *clusters) of(which remote.Cluster, host string) *answer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a := c.asked[which]
-	if a == nil {
-		a = &answer{there: make(chan struct{})}
-		c.asked[which] = a
-		go func() {
-			defer close(a.there)
-			// Not with the context of one host: all wait for it, and it ends by itself.
-			ask(context.Background(), which, &a.cluster)
-		}()
+	last := c.asked[which]
+	if last != nil && (last.began.IsZero() || !last.began.Before(c.changed[host])) {
+		return last
 	}
+	a := &answer{there: make(chan struct{})}
+	c.asked[which] = a
+	go func() {
+		defer close(a.there)
+		if last != nil {
+			<-last.there // one question at a time, whose answer is for all who came meanwhile
+		}
+		c.mu.Lock()
+		a.began = time.Now()
+		c.mu.Unlock()
+		// Not with the context of one host: all wait for it, and it ends by itself.
+		ask(context.Background(), which, &a.cluster)
+	}()
 	return a
+}
+
+// change notes that what clusters have said of a host may be so no more.
+func (c *clusters) change(host string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changed[host] = time.Now()
 }
 
 // tell gives the sections of a host what their clusters say. One that has said
@@ -59,7 +84,7 @@ func (c *clusters) tell(ctx context.Context, h inventory.Host, probes []remote.P
 		if p.Cluster == nil {
 			continue
 		}
-		a := c.of(*p.Cluster)
+		a := c.of(*p.Cluster, h.Name)
 		said := &a.cluster
 		select {
 		case <-a.there:
@@ -75,6 +100,35 @@ func (c *clusters) tell(ctx context.Context, h inventory.Host, probes []remote.P
 		sections[i].Cluster = said.OfHost(h, sections[i])
 	}
 	return nil
+}
+
+// awaitNode waits until the node of a host that was restarted is ready again, if
+// it was before. A kubelet needs some seconds for that, and for as long its
+// cluster believes what was before. One that does not come is no fault of the
+// reboot: the second look has it.
+func (c *clusters) awaitNode(ctx context.Context, h inventory.Host, p remote.Probe, before remote.Section, said func(string)) {
+	name, boot := tasks.ReadyNode(before.Cluster)
+	if p.Cluster == nil || name == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, nodeLimit)
+	defer cancel()
+	for told := false; ; told = true {
+		text, err := get(ctx, *p.Cluster, "get", "nodes", "--field-selector=metadata.name="+name, "-o", "json")
+		var now tasks.Cluster
+		now.ReadNodes(text, err)
+		if again, of := tasks.ReadyNode(now.OfHost(h, before)); again != "" && (of == "" || of != boot) {
+			return
+		}
+		if !told && said != nil {
+			said("the host is back; its node " + name + " is not ready yet")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(c.pause):
+		}
+	}
 }
 
 // ask asks a cluster for its nodes and its version, and whether it is OpenShift.

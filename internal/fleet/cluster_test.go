@@ -2,9 +2,11 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/runai-prep/runai-prep/inventory"
 	"github.com/runai-prep/runai-prep/remote"
+	"github.com/runai-prep/runai-prep/tasks"
 )
 
 // A cluster is asked once, however many hosts it has, and each learns of its own
@@ -36,18 +39,18 @@ esac
 `
 	section := remote.Section{Name: "kubernetes", Out: "@hostname GPU-02\n@end\n"}
 	of := func(c *clusters, context string) string {
-		a := c.of(remote.Cluster{Kubeconfig: "/k", Context: context})
+		a := c.of(remote.Cluster{Kubeconfig: "/k", Context: context}, "two")
 		<-a.there
 		return a.cluster.OfHost(inventory.Host{Name: "two", Address: "10.0.0.2"}, section)
 	}
 
-	if got := of(&clusters{asked: map[remote.Cluster]*answer{}}, ""); !strings.Contains(got, "kubectl is not installed here") {
+	if got := of(newClusters(), ""); !strings.Contains(got, "kubectl is not installed here") {
 		t.Errorf("without kubectl: %s", got)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "kubectl"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c := &clusters{asked: map[remote.Cluster]*answer{}}
+	c := newClusters()
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
@@ -79,7 +82,8 @@ esac
 // host stays.
 func TestClusterIsLate(t *testing.T) {
 	which := remote.Cluster{Kubeconfig: "/k"}
-	c := &clusters{asked: map[remote.Cluster]*answer{which: {there: make(chan struct{})}}}
+	c := newClusters()
+	c.asked[which] = &answer{there: make(chan struct{})}
 	probes := []remote.Probe{{Name: "nfs"}, {Name: "kubernetes", Cluster: &which}}
 	sections := []remote.Section{{Name: "nfs", Out: "@end\n"}, {Name: "kubernetes", Out: "@hostname one\n@end\n"}}
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
@@ -94,5 +98,112 @@ func TestClusterIsLate(t *testing.T) {
 	interrupt()
 	if err := c.tell(interrupted, inventory.Host{Name: "one"}, probes, sections); err == nil {
 		t.Error("an interrupted look is taken for one")
+	}
+}
+
+// Of hosts that were changed the cluster is asked anew, once for all who came
+// while it answered; of the others what it has said is good.
+func TestClustersAreAskedAnew(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	log, gate := filepath.Join(dir, "log"), filepath.Join(dir, "gate")
+	script := "#!/bin/sh\n[ $1 = get ] || exit 1\necho >>" + log + "\nuntil [ -e " + gate + " ]; do sleep 0.02; done\necho '{\"kind\": \"List\"}'\n"
+	if err := os.WriteFile(filepath.Join(dir, "kubectl"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	asked := func() int {
+		said, _ := os.ReadFile(log)
+		return len(said)
+	}
+	which := remote.Cluster{Kubeconfig: "/k"}
+	c := newClusters()
+	first := c.of(which, "one")
+	eventually(t, "kubectl to be asked", func() bool { return asked() == 1 })
+	// Steps end on two hosts while it thinks; a third is only looked at.
+	c.change("one")
+	c.change("two")
+	later := c.of(which, "one")
+	if later == first {
+		t.Error("what was asked before the change is taken for what came of it")
+	}
+	if c.of(which, "two") != later {
+		t.Error("each host asks for itself")
+	}
+	if c.of(which, "three") != later {
+		t.Error("a host that is only looked at does not take the newest answer")
+	}
+	if err := os.WriteFile(gate, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	<-later.there
+	if c.of(which, "one") != later || c.of(which, "four") != later || asked() != 2 {
+		t.Errorf("the nodes were asked for %d times, want twice", asked())
+	}
+}
+
+// After a reboot the node is waited for: until its kubelet has spoken in the new
+// boot, for before that the cluster only repeats what was. A node that was not
+// ready, or that nobody knows, keeps nobody waiting.
+func TestAwaitNode(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	node := func(boot, ready string) string {
+		return `{"kind": "List", "items": [{"metadata": {"name": "gpu-01"}, "status": {"nodeInfo": {"bootID": "` + boot + `"}, "conditions": [{"type": "Ready", "status": "` + ready + `"}]}}]}`
+	}
+	// The answers of one question after the other; the last one stays.
+	answers := func(list ...string) {
+		script := "#!/bin/sh\nprintf '%s\\n' \"$*\" >>" + dir + "/log\nn=$(wc -l <" + dir + "/log)\ncase $n in\n"
+		for i, a := range list {
+			pattern := strconv.Itoa(i + 1)
+			if i == len(list)-1 {
+				pattern = "*"
+			}
+			script += pattern + ") echo '" + a + "' ;;\n"
+		}
+		if err := errors.Join(os.WriteFile(filepath.Join(dir, "kubectl"), []byte(script+"esac\n"), 0o755), os.RemoveAll(filepath.Join(dir, "log"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := func() string {
+		said, _ := os.ReadFile(filepath.Join(dir, "log"))
+		return string(said)
+	}
+	c := newClusters()
+	c.pause = time.Millisecond
+
+	h := inventory.Host{Name: "gpu-01", Address: "10.0.0.1"}
+	p := remote.Probe{Name: "kubernetes", Cluster: &remote.Cluster{Kubeconfig: "/k"}}
+	before := func(boot, ready string) remote.Section {
+		var c tasks.Cluster
+		c.ReadNodes([]byte(node(boot, ready)), nil)
+		s := remote.Section{Name: "kubernetes", Out: "@hostname gpu-01\n@end\n"}
+		s.Cluster = c.OfHost(h, s)
+		return s
+	}
+	answers(node("a", "True"), node("a", "Unknown"), "no list", node("b", "False"), node("b", "True"))
+	var said []string
+	c.awaitNode(t.Context(), h, p, before("a", "True"), func(line string) { said = append(said, line) })
+	one := "get nodes --field-selector=metadata.name=gpu-01 -o json --request-timeout=10s --kubeconfig=/k\n"
+	if log() != strings.Repeat(one, 5) || len(said) != 1 || !strings.Contains(said[0], "gpu-01 is not ready yet") {
+		t.Errorf("asked\n%s and said %q", log(), said)
+	}
+	answers(node("b", "False"))
+	c.awaitNode(t.Context(), h, p, before("a", "False"), nil)
+	c.awaitNode(t.Context(), h, p, remote.Section{}, nil)
+	c.awaitNode(t.Context(), h, remote.Probe{}, remote.Section{}, nil)
+	if log() != "" {
+		t.Errorf("asked without a reason:\n%s", log())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	c.awaitNode(ctx, h, p, before("a", "True"), nil) // it ends with its context
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
 	}
 }

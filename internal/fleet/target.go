@@ -12,15 +12,15 @@ import (
 )
 
 // Over returns a Connect that dials with d. What clusters say of the hosts is
-// asked once for all its connections.
+// asked for all its connections together.
 func Over(d *remote.Dialer) func(context.Context, inventory.Host) (Conn, error) {
-	c := &clusters{asked: map[remote.Cluster]*answer{}}
+	c := newClusters()
 	return func(ctx context.Context, h inventory.Host) (Conn, error) {
 		conn, err := d.Dial(ctx, Target(h))
 		if err != nil {
 			return nil, err // not conn: a nil *remote.Conn would be a Conn that is not nil
 		}
-		return connection{conn, h, c}, nil
+		return &connection{Conn: conn, host: h, clusters: c}, nil
 	}
 }
 
@@ -29,23 +29,42 @@ type connection struct {
 	*remote.Conn
 	host     inventory.Host
 	clusters *clusters
+	probe    remote.Probe   // that has a cluster, of the last look
+	seen     remote.Section // and what it and the cluster said
 }
 
 // Look gives the sections what their clusters say, which are asked meanwhile.
-func (c connection) Look(ctx context.Context, prelude string, probes []remote.Probe) ([]remote.Section, error) {
+func (c *connection) Look(ctx context.Context, prelude string, probes []remote.Probe) ([]remote.Section, error) {
 	for _, p := range probes {
 		if p.Cluster != nil {
-			c.clusters.of(*p.Cluster)
+			c.clusters.of(*p.Cluster, c.host.Name)
 		}
 	}
 	sections, err := c.Conn.Look(ctx, prelude, probes)
 	if err != nil {
 		return nil, err
 	}
-	return sections, c.clusters.tell(ctx, c.host, probes, sections)
+	err = c.clusters.tell(ctx, c.host, probes, sections)
+	for i, p := range probes {
+		if p.Cluster != nil {
+			c.probe, c.seen = p, sections[i]
+		}
+	}
+	return sections, err
 }
 
-func (c connection) Lock(ctx context.Context, h remote.Holder, wait time.Duration, waiting func(remote.Work)) (io.Closer, error) {
+// Do carries out a step, after which clusters are asked anew. A reboot is over
+// when the host's node is what it was.
+func (c *connection) Do(ctx context.Context, s remote.Step, said func(line string)) error {
+	err := c.Conn.Do(ctx, s, said)
+	if err == nil && s.Reboot != nil {
+		c.clusters.awaitNode(ctx, c.host, c.probe, c.seen, said)
+	}
+	c.clusters.change(c.host.Name)
+	return err
+}
+
+func (c *connection) Lock(ctx context.Context, h remote.Holder, wait time.Duration, waiting func(remote.Work)) (io.Closer, error) {
 	l, err := c.Conn.Lock(ctx, h, wait, waiting)
 	if err != nil {
 		return nil, err // not l: a nil *remote.Lock would be a Closer that is not nil
