@@ -28,6 +28,19 @@ func (i Ignored) Covers(task, subject string) bool {
 	return t == task && wildcard.Match(pattern, subject)
 }
 
+// Ignores is the entry by which a finding of h is ignored; false: none.
+func (h Host) Ignores(task, subject string) (Ignored, bool) {
+	if h.Settings == nil {
+		return Ignored{}, false
+	}
+	for _, i := range h.Ignore {
+		if i.Covers(task, subject) {
+			return i, true
+		}
+	}
+	return Ignored{}, false
+}
+
 // ignorable is TASK/SUBJECT, of a finding that the task can have.
 func (l *loader) ignorable(s string) error {
 	if err := visible(s); err != nil {

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"slices"
@@ -34,6 +35,14 @@ func TestPresentEndpoints(t *testing.T) {
 		t.Fatal(err)
 	}
 	box := "proxy {\n  ca_certificates = [<<EOT\n" + string(pem) + "EOT\n  ]\n}\n"
+	// A drop-in of ours that the inventory knows no more, beside somebody else's.
+	const dropIn = "# Written by runai-prep: the outbound proxy.\n[Service]\nEnvironment=\"HTTPS_PROXY=http://old:8080\"\n"
+	const dropInPath = "/etc/systemd/system/docker.service.d/runai-prep-proxy.conf"
+	both := unit("docker", "HTTPS_PROXY=http://old:8080") + strings.TrimSuffix(unit("containerd", "HTTPS_PROXY=http://other:8080"), "|\n")
+	ours := remote.Section{Name: "proxy", Out: "@manager apt\n@init systemd\n@file /var/lib/runai-prep/proxy.ledger\n" +
+		fmt.Sprintf("|file\t%s\t%x\n", dropInPath, sha256.Sum256([]byte(dropIn))) +
+		"@file " + dropInPath + "\n|" + strings.ReplaceAll(strings.TrimSuffix(dropIn, "\n"), "\n", "\n|") + "\n@units\n" + both +
+		"@environ docker\n!none\n@environ containerd\n!none\n@end\n"}
 	wished := "HTTP_PROXY=http://wished:3128 HTTPS_PROXY=http://wished:3128 NO_PROXY=b.test,localhost"
 	for name, c := range map[string]struct {
 		inventory string
@@ -52,6 +61,9 @@ func TestPresentEndpoints(t *testing.T) {
 		"a box, and no proxy":   {box, proxied(unit("containerd", "HTTPS_PROXY=http://old:8080"), unit("docker", "")), "containerd a.test old:8080, containerd b.test old:8080"},
 		"no proxy anywhere":     {"", remote.Section{Name: "egress", Out: "@units\n" + unit("containerd", "") + "@end\n"}, ""},
 		"no proxy, nothing set": {"", remote.Section{Name: "egress", Out: "@end\n"}, ""},
+		"ours, and unwished":    {"", ours, "containerd a.test other:8080, containerd b.test other:8080"},
+		"of a box, unwished":    {box, ours, "containerd a.test other:8080, containerd b.test other:8080"},
+		"unwished, and ignored": {"ignore = { \"proxy/docker\" = \"it stays\" }\n", ours, "docker a.test old:8080, docker b.test old:8080, containerd a.test other:8080, containerd b.test other:8080"},
 	} {
 		h := loadHost(t, c.inventory+"requirements = \"none\"\nrequirements \"none\" {}\negress { allow = [\"a.test\", \"b.test\"] }\nhost \"localhost\" {}\n")
 		// The authority of a box is trusted for every way, there where TLS is spoken.
@@ -60,8 +72,12 @@ func TestPresentEndpoints(t *testing.T) {
 				t.Errorf("%s: %s trusts %q", name, e.Host, e.Roots)
 			}
 		}
+		sections := []remote.Section{{Name: "resources"}, c.section}
+		if c.section.Out == ours.Out { // the units are looked at for egress
+			sections = append(sections, remote.Section{Name: "egress", Out: "@units\n" + both + "@end\n"})
+		}
 		var got []string
-		for _, e := range presentEndpoints(h, []remote.Section{{Name: "resources"}, c.section}) {
+		for _, e := range presentEndpoints(h, sections) {
 			way := "straight"
 			if e.Proxy != nil {
 				way = fmt.Sprintf("%s:%d", e.Proxy.Host, e.Proxy.Port)

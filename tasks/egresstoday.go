@@ -36,6 +36,7 @@ type present struct {
 // cannot be read is nothing that could be tried.
 func presents(h inventory.Host, sections []remote.Section) []present {
 	var all []present
+	leave := leaving(h, sections)
 	for _, s := range sections {
 		var units []*unitFacts
 		var more map[string][]assignment // of environment files
@@ -50,7 +51,7 @@ func presents(h inventory.Host, sections []remote.Section) []present {
 			units = unitsOf(s)
 		}
 		for _, u := range units {
-			if u.Load != "loaded" || !slices.Contains(pullers, u.Name) {
+			if u.Load != "loaded" || !slices.Contains(pullers, u.Name) || slices.Contains(leave, u.Name) {
 				continue
 			}
 			p, known := presentOf(u, more)
@@ -66,6 +67,26 @@ func presents(h inventory.Host, sections []remote.Section) []present {
 		}
 	}
 	return all
+}
+
+// leaving are the units from which the task proxy will take what it has set, so
+// that what they have today is of no interest any more.
+func leaving(h inventory.Host, sections []remote.Section) []string {
+	i := slices.IndexFunc(sections, func(s remote.Section) bool { return s.Name == "proxy" && s.Failure == "" && s.Exit == 0 })
+	if i < 0 || h.Proxy.HasURL() {
+		return nil
+	}
+	facts, err := readProxy(sections[i])
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, g := range planProxy(h, facts) {
+		if _, ignored := h.Ignores("proxy", g.Subject); g.State == Pending && g.Why == noLonger && !ignored {
+			names = append(names, g.Subject)
+		}
+	}
+	return names
 }
 
 func unitsOf(s remote.Section) []*unitFacts {

@@ -43,7 +43,7 @@ func (p *proxyPlan) certificates(wished func(target string) bool) []change {
 	}
 	c.Want = "trusted: " + strings.Join(names, ", ")
 	if !known {
-		c.State, c.Have = Unmet, "no store of certificates is known for this host"
+		c.State, c.Have = Unmet, unknownStore
 		return []change{c}
 	}
 	c.Have = "in " + store.bundle
@@ -74,6 +74,8 @@ func (p *proxyPlan) certificates(wished func(target string) bool) []change {
 	}
 	return []change{c}
 }
+
+const unknownStore = "no store of certificates is known for this host"
 
 // leaveRestarts leaves restarts to those changes that bring them anyway, later.
 func (c *change) leaveRestarts(others []change) {
@@ -163,7 +165,12 @@ func (p *proxyPlan) removals() []change {
 	if n := len(certificates.drops); n > 0 {
 		certificates.Have = fmt.Sprintf("%d trusted by runai-prep and no longer wished", n)
 		certificates.Want = "trusted no longer by what starts from now on"
-		certificates.Steps = append(certificates.Steps, updateTrust(trustStores[p.f.trust()], true))
+		if store, known := trustStores[p.f.trust()]; known {
+			certificates.Steps = append(certificates.Steps, updateTrust(store, true))
+		} else {
+			certificates.State, certificates.Steps, certificates.drops = Unmet, nil, nil
+			certificates.Hint = unknownStore
+		}
 		gone = append(gone, certificates)
 	}
 	return append(gone, last...)

@@ -79,8 +79,12 @@ func planProxy(h inventory.Host, facts Facts) []Finding {
 			gone = append(gone, g)
 		}
 	}
+	come := slices.DeleteFunc(slices.Concat(units, gone), func(c change) bool {
+		_, ignored := h.Ignores("proxy", c.Subject)
+		return ignored
+	})
 	for i := range trust {
-		trust[i].leaveRestarts(append(slices.Clone(units), gone...))
+		trust[i].leaveRestarts(come)
 	}
 	changes := slices.Concat(before, trust, units)
 	if h.Proxy != nil {

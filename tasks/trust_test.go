@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/runai-prep/runai-prep/inventory"
 	"github.com/runai-prep/runai-prep/remote"
 )
 
@@ -19,6 +20,10 @@ func TestCertificates(t *testing.T) {
 	}
 	certificates := "\n  ca_certificates = [<<EOT\n" + string(pem) + "EOT\n  ]\n"
 	h := loadHost(t, "host \"localhost\" {}\nproxy {\n  https_proxy = \"http://proxy.example.com:3128\""+certificates+"}\n")
+	ignoring := h
+	ignoring.Settings = &inventory.Settings{}
+	*ignoring.Settings = *h.Settings
+	ignoring.Ignore = []inventory.Ignored{{Finding: "proxy/docker", Reason: "it has its own"}}
 	w := wishOf(h.Proxy)
 	for manager, want := range map[string]struct{ folder, update string }{
 		"apt":    {"/usr/local/share/ca-certificates/", "update-ca-certificates"},
@@ -26,9 +31,12 @@ func TestCertificates(t *testing.T) {
 		"yum":    {"/etc/pki/ca-trust/source/anchors/", "update-ca-trust extract"},
 		"zypper": {"/etc/pki/trust/anchors/", "update-ca-certificates"},
 	} {
-		for _, state := range []string{"the proxy is set", "the proxy is not set", "no proxy is wished"} {
+		for _, state := range []string{"the proxy is set", "the proxy is not set", "the proxy is not set, and docker is ignored", "no proxy is wished"} {
 			h := h
-			if state == "no proxy is wished" {
+			switch state {
+			case "the proxy is not set, and docker is ignored":
+				h = ignoring
+			case "no proxy is wished":
 				h = loadHost(t, "host \"localhost\" {}\nproxy { "+certificates+" }\n")
 			}
 			var set []string
@@ -54,7 +62,9 @@ func TestCertificates(t *testing.T) {
 			var steps []remote.Step
 			restarts := map[string]int{}
 			for _, f := range planProxy(h, facts) {
-				steps = append(steps, f.Steps...)
+				if _, ignored := h.Ignores("proxy", f.Subject); !ignored {
+					steps = append(steps, f.Steps...)
+				}
 			}
 			for _, s := range steps {
 				if unit, ok := strings.CutPrefix(s.Title, "systemctl restart "); ok {
@@ -70,7 +80,7 @@ func TestCertificates(t *testing.T) {
 			if write, update, first := at("write "+want.folder+"runai-prep-"), at(want.update), at("systemctl restart"); write < 0 || update < write || first < update {
 				t.Errorf("%s: the certificate is written, trusted and read at %d, %d, %d", manager, write, update, first)
 			}
-			kubelet := map[string]int{"the proxy is not set": 1}[state] // it pulls no images
+			kubelet := map[string]int{"the proxy is not set": 1, "the proxy is not set, and docker is ignored": 1}[state] // it pulls no images
 			if restarts["containerd"] != 1 || restarts["docker"] != 1 || restarts["kubelet"] != kubelet {
 				t.Errorf("%s, %s: restarts %v", manager, state, restarts)
 			}

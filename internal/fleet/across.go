@@ -44,7 +44,7 @@ func Across(visits []*Visit) []report.FleetFinding {
 				continue
 			}
 			strict = strict || v.strict
-			if by, ok := ignoredBy(v.Host, g.Task, g.Subject); ok {
+			if by, ok := v.Host.Ignores(g.Task, g.Subject); ok {
 				f.IgnoredBy = append(f.IgnoredBy, name)
 				if why := because(by); !slices.Contains(reasons, why) {
 					reasons = append(reasons, why)

@@ -11,20 +11,6 @@ import (
 	"github.com/runai-prep/runai-prep/tasks"
 )
 
-// ignoredBy is the entry of the inventory by which a finding of h is ignored;
-// false: none.
-func ignoredBy(h inventory.Host, task, subject string) (inventory.Ignored, bool) {
-	if h.Settings == nil {
-		return inventory.Ignored{}, false
-	}
-	for _, i := range h.Ignore {
-		if i.Covers(task, subject) {
-			return i, true
-		}
-	}
-	return inventory.Ignored{}, false
-}
-
 // because is why a finding is ignored, as reports show it.
 func because(by inventory.Ignored) string { return report.Redact(by.Reason) + " (" + by.Why + ")" }
 
@@ -43,7 +29,7 @@ func leave(t tasks.Task, h inventory.Host, found []tasks.Finding) (left []bool) 
 		if g.State != tasks.Pending {
 			continue
 		}
-		_, ignored := ignoredBy(h, t.Name, g.Subject)
+		_, ignored := h.Ignores(t.Name, g.Subject)
 		switch with, comes := strings.CutPrefix(g.Hint, report.CompanionHint); {
 		case ignored:
 			if base == "" && len(g.Steps) > 0 && !g.Aside && (!t.Independent || slices.ContainsFunc(g.Steps, isBase)) {
@@ -73,7 +59,7 @@ func leave(t tasks.Task, h inventory.Host, found []tasks.Finding) (left []bool) 
 // leaves reports whether a finding is ignored, or left alone because of one
 // that is.
 func (v *Visit) leaves(task, subject string) bool {
-	if _, ignored := ignoredBy(v.Host, task, subject); ignored {
+	if _, ignored := v.Host.Ignores(task, subject); ignored {
 		return true
 	}
 	for _, l := range v.Looks {
@@ -95,7 +81,7 @@ func mark(h inventory.Host, strict bool, found []report.Finding) {
 	for i := range found {
 		f := &found[i]
 		wanted := f.State == string(tasks.OK) || f.State == string(tasks.Fixed)
-		if by, ok := ignoredBy(h, f.Task, f.Subject); ok && (!wanted || f.Warning != "") {
+		if by, ok := h.Ignores(f.Task, f.Subject); ok && (!wanted || f.Warning != "") {
 			f.Ignored = because(by)
 		} else if strict {
 			f.Strict()
