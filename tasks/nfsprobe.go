@@ -265,6 +265,7 @@ holders() {
 		set -- "$@" "/proc/${holders_it%%/*}/mountinfo"
 	done
 	set -- /proc/self/mountinfo "$@"
+	holders_devices=' '
 	for holders_line in $mounts; do
 		case $holders_line in *' - nfs'*) ;; *) continue ;; esac
 		holders_at=${holders_line#* * * * }
@@ -273,15 +274,23 @@ holders() {
 			# Escaped or not: one too many does no harm.
 			case $holders_at in "$holders_path" | "$holders_path"/* | *[\\]*)
 				holders_it=${holders_line#* * }
-				set -- -e " ${holders_it%% *} " "$@"
-				holders_it=${holders_line#* }
-				for holders_parent in $mounts; do
-					case $holders_parent in "${holders_it%% *} "*' shared:'*)
-						holders_parent=${holders_parent#* shared:}
-						set -- -e " shared:${holders_parent%% *} " -e " master:${holders_parent%% *} " "$@"
-						;;
-					esac
-				done
+				holders_it=${holders_it%% *}
+				case $holders_devices in *" $holders_it "*) continue ;; esac
+				holders_devices="$holders_devices$holders_it "
+				set -- -e " $holders_it " "$@"
+				;;
+			esac
+		done
+	done
+	# And what each mount of these filesystems is mounted in.
+	for holders_line in $mounts; do
+		holders_it=${holders_line#* * }
+		case $holders_devices in *" ${holders_it%% *} "*) ;; *) continue ;; esac
+		holders_it=${holders_line#* }
+		for holders_parent in $mounts; do
+			case $holders_parent in "${holders_it%% *} "*' shared:'*)
+				holders_parent=${holders_parent#* shared:}
+				set -- -e " shared:${holders_parent%% *} " -e " master:${holders_parent%% *} " "$@"
 				;;
 			esac
 		done

@@ -303,11 +303,13 @@ func TestHoldersElsewhere(t *testing.T) {
 		at := folder + "/mnt"
 		script := Prelude + probeHolders + `
 cd ` + folder + ` || exit 1
-mkdir mnt work || exit 1
+mkdir mnt auto || exit 1
 mkfifo ready || exit 1
 # The writer before may not have closed yet: then there is nothing to read.
 await() { until read x <ready; do :; done; }
 mount --make-rshared / && mount -t tmpfs nas:/x mnt || exit 1
+# The same once more, on what waits for its first use.
+mount -t tmpfs systemd-1 auto && mount --bind mnt auto || exit 1
 unshare -m --propagation slave sh -c 'echo >ready; cd /; exec sleep 100' </dev/null >/dev/null &
 service=$!
 await
@@ -318,7 +320,7 @@ await
 work=$!
 await
 printf '@file %s\n!absent\n' ` + ledgerPath("nfs") + `
-mounts=$(grep -e ' / rw' -e ' ` + at + ` ' /proc/self/mountinfo | sed 's/ - tmpfs / - nfs4 /')
+mounts=$(grep -e ' / rw' -e ' ` + at + ` ' -e ' ` + folder + `/auto ' /proc/self/mountinfo | sed 's/ - tmpfs nas/ - nfs4 nas/')
 echo @mounts
 bars "$mounts"
 holders ` + at + `

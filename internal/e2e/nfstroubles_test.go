@@ -82,7 +82,7 @@ until [ "$(readlink /proc/$(systemctl show -P MainPID worker)/cwd)" = /mnt/v42 ]
 		s.unchanged(func() {
 			s.finds(3, "apply", map[string][]string{
 				"/mnt/v3": {"unmet", nas + ":2049"}, "/mnt/auto": dead["/mnt/auto"],
-				"/mnt/v42": {"unmet", "busy: " + pid + " (sleep)"},
+				"/mnt/v42": {"unmet", "busy: " + pid + " (sleep)\n"}, // and no service that follows what is mounted here
 			})
 		})
 		s.nas.Heal(t)
