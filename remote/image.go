@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -59,13 +60,17 @@ type SeenImage struct {
 	Platforms []string          `json:"platforms,omitempty"` // that it is for, where the one that was asked for is none of them
 	Env       map[string]string `json:"env,omitempty"`
 	Labels    map[string]string `json:"labels,omitempty"`
+	// Untold is why nothing is in Env and Labels though the image tells something:
+	// it is too much. A part of it might require less than the whole.
+	Untold string `json:"untold,omitempty"`
 }
 
 // Bounds of what a registry may say.
 const (
 	maxManifest = 4 << 20 // as the distribution specification has it
 	maxToken    = 64 << 10
-	maxTelling  = 8 << 10 // one variable or label
+	maxTelling  = 16 << 10 // variables and labels that are kept, with their names
+	maxTold     = 32       // how many these are; images of NVIDIA have seven
 )
 
 const (
@@ -261,7 +266,7 @@ func (a *asker) ask(r *Reached) error {
 		return &end{Barrier: NoImage, at: a.e.address(), said: "it has none for linux/" + image.Architecture + ", but for " + strings.Join(found.platforms, ", ")}
 	}
 	r.Image.Digest = digest
-	r.Image.Env, r.Image.Labels = found.config.telling(image.Tells)
+	r.Image.Env, r.Image.Labels, r.Image.Untold = found.config.telling(image.Tells)
 	return nil
 }
 
@@ -309,23 +314,36 @@ type ociConfig struct {
 	} `json:"config"`
 }
 
-// telling are the variables and the labels of these names.
-func (c *ociConfig) telling(names []string) (env, labels map[string]string) {
+// telling are the variables and the labels of these names: all of them whole, or
+// why there are none. Of what an image requires a part would be another wish.
+func (c *ociConfig) telling(names []string) (env, labels map[string]string, untold string) {
 	env, labels = map[string]string{}, map[string]string{}
+	size := 0
 	keep := func(to map[string]string, name, value string) {
-		if slices.ContainsFunc(names, func(pattern string) bool { return wildcard.Match(pattern, name) }) {
-			to[Safe(name)] = Safe(strings.ToValidUTF8(value[:min(len(value), maxTelling)], ""))
+		if !slices.ContainsFunc(names, func(pattern string) bool { return wildcard.Match(pattern, name) }) {
+			return
 		}
+		if size += len(name) + len(value); size > maxTelling {
+			untold = fmt.Sprintf("it says more than %d KiB of that", maxTelling>>10)
+			return
+		}
+		to[Safe(name)] = Safe(strings.ToValidUTF8(value, ""))
 	}
 	for _, assignment := range c.Config.Env {
 		if name, value, ok := strings.Cut(assignment, "="); ok {
 			keep(env, name, value)
 		}
 	}
-	for name, value := range c.Config.Labels {
-		keep(labels, name, value)
+	for _, name := range slices.Sorted(maps.Keys(c.Config.Labels)) {
+		keep(labels, name, c.Config.Labels[name])
 	}
-	return env, labels
+	if untold == "" && len(env)+len(labels) > maxTold {
+		untold = fmt.Sprintf("it has more than %d variables and labels about that", maxTold)
+	}
+	if untold != "" {
+		return nil, nil, untold
+	}
+	return env, labels, ""
 }
 
 // A descriptor is how manifests name other documents.

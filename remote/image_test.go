@@ -130,6 +130,9 @@ func TestImages(t *testing.T) {
 	single := open.put(t, "ai/train", "1", map[string]map[string]any{"amd64": aConfig("11.8.0")})
 	open.put(t, "ai/arm", "1", map[string]map[string]any{"arm64": aConfig("11.8.0")})
 	open.put(t, "ai/arms", "1", map[string]map[string]any{"arm64": aConfig("11.8.0"), "ppc64le": aConfig("11.8.0")})
+	much := aConfig("11.8.0")
+	much["Env"] = []string{"NVIDIA_REQUIRE_CUDA=cuda>=12.4" + strings.Repeat(" brand=tesla,driver>=470,driver<471", 600)}
+	large := open.put(t, "ai/much", "1", map[string]map[string]any{"amd64": much})
 	open.put(t, "ai/often", "1", map[string]map[string]any{"amd64": aConfig("11.8.0")})
 	open.answers["/v2/ai/often/manifests/1"] = http.StatusTooManyRequests
 	forged := open.put(t, "ai/forged", "1", map[string]map[string]any{"amd64": aConfig("1.0")})
@@ -201,6 +204,7 @@ func TestImages(t *testing.T) {
 		{"a mirror is silent", elsewhere(image(silent(t), "nvidia/pytorch", "24.01-py3"), pytorch()), "", "registry.test", index, "12.3.2.001", ""},
 		{"nobody has it, one does not say", elsewhere(image(plain, "ai/train", "2"), image(private, "ai/train", "2")), Login, "auth.test", "", "", "401"},
 		{"an authority that the host alone knows", strange, "", "registry.test", single, "11.8.0", ""},
+		{"requires too much", image(plain, "ai/much", "1"), "", "registry.test", large, "", ""},
 	}
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	write(t, file, box.pem, 0o644)
@@ -237,6 +241,9 @@ func TestImages(t *testing.T) {
 	if r := found[0]; r.Tokens != fmt.Sprintf("auth.test:%d", auth) || r.Issuer != "Corp CA" {
 		t.Errorf("%+v", r)
 	}
+	if i := found[len(found)-1].Image; i.Untold != "it says more than 16 KiB of that" || i.Env != nil || i.Labels != nil {
+		t.Errorf("%+v", i)
+	}
 	if !found[13].Plain || found[0].Plain {
 		t.Error("which one has no TLS does not show")
 	}
@@ -247,6 +254,38 @@ func TestImages(t *testing.T) {
 	}
 	if n := whole.count("GET /v2/nvidia/pytorch/blobs/"); n != 1 {
 		t.Errorf("the configuration was fetched %d times: %v", n, whole.asked)
+	}
+}
+
+// Of what an image tells of its requirements all is kept or nothing, and then it
+// is said why: a part may be met where the whole is not.
+func TestImagesTellAllOrNothing(t *testing.T) {
+	long := strings.Repeat("a", maxTelling)
+	var full, over []string
+	for i := range maxTold + 1 {
+		full, over = over, append(over, fmt.Sprintf("NVIDIA_REQUIRE_%02d=cuda>=9.0", i))
+	}
+	for name, c := range map[string]struct {
+		env    []string
+		labels map[string]string
+		kept   int
+		untold string
+	}{
+		"all":                {full, nil, maxTold, ""},
+		"too many":           {over, nil, 0, "more than 32 variables"},
+		"too many together":  {full, map[string]string{"com.nvidia.x.version": "1"}, 0, "more than 32 variables"},
+		"as large as may be": {[]string{"CUDA_VERSION=" + long[len("CUDA_VERSION"):]}, nil, 1, ""},
+		"too large":          {[]string{"NVIDIA_REQUIRE_A=cuda>=9.0", "CUDA_VERSION=" + long}, nil, 0, "more than 16 KiB"},
+		"a name too large":   {[]string{"NVIDIA_REQUIRE_" + long + "=cuda>=9.0"}, nil, 0, "more than 16 KiB"},
+		"a label too large":  {full, map[string]string{"com.nvidia.x.version": long}, 0, "more than 16 KiB"},
+		"what is not kept":   {append([]string{"PATH=" + long}, full...), map[string]string{"maintainer": long}, maxTold, ""},
+	} {
+		config := &ociConfig{}
+		config.Config.Env, config.Config.Labels = c.env, c.labels
+		env, labels, untold := config.telling(tells)
+		if len(env)+len(labels) != c.kept || !strings.Contains(untold, c.untold) || (c.untold == "") != (untold == "") || len(untold) > 120 {
+			t.Errorf("%s: %d variables, %d labels, %q", name, len(env), len(labels), untold)
+		}
 	}
 }
 

@@ -133,6 +133,11 @@ type imageJudge struct {
 }
 
 func (j imageJudge) judge(g *Finding) {
+	if j.image.Untold != "" {
+		g.State, g.Have = Unknown, "what it requires is not known: "+clip(j.image.Untold, 120)+", from "+j.image.At
+		g.Hint = "no image of NVIDIA's says so much: see what is in it: docker buildx imagetools inspect --format '{{json .Image}}' " + j.image.Name
+		return
+	}
 	required, err := imageRequirements(j.image.Env)
 	g.Have = j.describe(required)
 	if err != nil {
