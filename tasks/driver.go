@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,8 +35,11 @@ func readDriver(s remote.Section) (Facts, error) {
 	if f.Images, err = readReached(s); err != nil {
 		return nil, err
 	}
-	if len(blocks) == 0 {
-		return f, nil // no wish
+	if !slices.ContainsFunc(blocks, func(b block) bool { return b.kind != "arch" }) { // no driver is wished
+		for _, b := range blocks {
+			f.System.Arch = b.rest
+		}
+		return f, nil
 	}
 	if f.System, err = readSystem(blocks); err != nil {
 		return nil, fmt.Errorf("probe %s: %w", s.Name, err)

@@ -50,7 +50,10 @@ var driverShown = []string{
 
 func probeDriver(h inventory.Host) string {
 	if h.Driver == nil && h.Role != "gpu" {
-		return probeEnd
+		if len(h.Images) == 0 {
+			return probeEnd
+		}
+		return "architecture\n" + probeEnd // which images are for
 	}
 	ask := "no"
 	if h.Driver != nil && h.Driver.Source != "none" {
@@ -149,8 +152,6 @@ line() {
 	if [ -f "$1" ] && [ -r "$1" ]; then IFS= read -r line <"$1"; fi
 	return 0
 }
-# The system, and no process for its architecture: kernels before 6.1 do not
-# say it in a file, but the loader of its programs does.
 os_file=/etc/os-release
 if [ ! -e "$os_file" ]; then os_file=/usr/lib/os-release; fi
 show "$os_file"
@@ -162,15 +163,7 @@ if [ -r "$os_file" ]; then
 fi
 word kernel /proc/sys/kernel/osrelease
 running=$word_line
-if [ -r /proc/sys/kernel/arch ]; then
-	word arch /proc/sys/kernel/arch
-elif [ -e /lib64/ld-linux-x86-64.so.2 ] && [ ! -e /lib/ld-linux-aarch64.so.1 ]; then
-	echo '@arch x86_64'
-elif [ -e /lib/ld-linux-aarch64.so.1 ] && [ ! -e /lib64/ld-linux-x86-64.so.2 ]; then
-	echo '@arch aarch64'
-else
-	echo "@arch $(uname -m)"
-fi
+architecture
 word hostname /proc/sys/kernel/hostname
 manager
 `

@@ -37,18 +37,25 @@ func imageTells() []string {
 	return names
 }
 
+// imageArchitectures are what images call the architectures, by what uname does.
+// A driver is there for these alone.
+var imageArchitectures = map[string]string{"x86_64": "amd64", "aarch64": "arm64"}
+
 // imageEndpoints are where images are asked for: what mirrors their registry, in
 // order, and then that one itself, as container runtimes do. Which architecture
-// it is for, only the host tells.
+// it is for, only the host tells: where it does not, none is asked for, for
+// another one's may ask for less.
 func imageEndpoints(h inventory.Host, sections []remote.Section) []remote.Endpoint {
-	if len(h.Images) == 0 {
-		return nil
-	}
-	architecture := "amd64"
+	architecture := ""
 	for _, s := range sections {
-		if strings.Contains("\n"+s.Out, "\n@arch aarch64\n") {
-			architecture = "arm64"
+		for told, name := range imageArchitectures {
+			if strings.Contains("\n"+s.Out, "\n@arch "+told+"\n") {
+				architecture = name
+			}
 		}
+	}
+	if architecture == "" {
+		return nil
 	}
 	var all []remote.Endpoint
 	for _, i := range h.Images {
@@ -86,6 +93,12 @@ func imageFindings(h inventory.Host, f *driverFacts, p *driverPlan, found []Find
 		g := Finding{Subject: "image " + i.Name, State: OK, Want: "to be pulled", Why: i.Why}
 		at := slices.IndexFunc(f.Images, func(r remote.Reached) bool { return r.Image != nil && r.Image.Name == i.Name })
 		switch {
+		case at < 0 && imageArchitectures[f.System.Arch] == "":
+			told := "the host does not tell its architecture"
+			if f.System.Arch != "" {
+				told = "no images are known for the architecture " + clip(f.System.Arch, 40)
+			}
+			g.State, g.Have, g.Hint = Unknown, "it was not asked for: "+told, "images are asked for where uname -m says x86_64 or aarch64"
 		case at < 0:
 			g.State, g.Have, g.Hint = Unknown, "it was not asked for", "look again"
 		case f.Images[at].Barrier != "":

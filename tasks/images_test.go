@@ -183,10 +183,14 @@ ubuntu: mirror.corp.example:5000/library/ubuntu:latest for docker.io with a CA, 
 mirror.corp.example:5000/ai/train:1: mirror.corp.example:5000/ai/train:1 with a CA, amd64
 quay.io/a/b: quay.io:443/a/b:latest by proxy.corp.example, amd64
 `
-	if got := show(); got != want {
+	if got := show(remote.Section{Name: "driver", Out: "@arch x86_64\n@end\n"}); got != want {
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
 	if got := show(remote.Section{Name: "driver", Out: "@kernel 6.8\n@arch aarch64\n"}); got != strings.ReplaceAll(want, "amd64", "arm64") {
+		t.Error(got)
+	}
+	// Whose architecture is not told, or unknown, is asked for none.
+	if got := show() + show(remote.Section{Out: "@arch ppc64le\n"}, remote.Section{Out: "@file /x\n|@arch x86_64\n"}); got != "" {
 		t.Error(got)
 	}
 	if imageEndpoints(inventory.Host{Settings: &inventory.Settings{}}, nil) != nil {

@@ -180,8 +180,20 @@ manager() {
 system() {
 	if [ -e /etc/os-release ]; then show /etc/os-release; else show /usr/lib/os-release; fi
 	word kernel /proc/sys/kernel/osrelease
-	# Kernels before 6.1 do not say it in a file.
-	if [ -r /proc/sys/kernel/arch ]; then word arch /proc/sys/kernel/arch; else echo "@arch $(uname -m)"; fi
+	architecture
+}
+# architecture: of the kernel, and no process for it: kernels before 6.1 do not
+# say it in a file, but the loader of their programs does.
+architecture() {
+	if [ -r /proc/sys/kernel/arch ]; then
+		word arch /proc/sys/kernel/arch
+	elif [ -e /lib64/ld-linux-x86-64.so.2 ] && [ ! -e /lib/ld-linux-aarch64.so.1 ]; then
+		echo '@arch x86_64'
+	elif [ -e /lib/ld-linux-aarch64.so.1 ] && [ ! -e /lib64/ld-linux-x86-64.so.2 ]; then
+		echo '@arch aarch64'
+	else
+		echo "@arch $(uname -m)"
+	fi
 }
 # hasUnit NAME: is there a service of that name, masked or not?
 hasUnit() {
