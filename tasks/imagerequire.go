@@ -104,6 +104,20 @@ func parseCondition(text string) (condition, error) {
 	return c, nil
 }
 
+// driversNamed are the versions of the driver of which requirements speak.
+func driversNamed(all []requirement) []string {
+	var named []string
+	for _, r := range all {
+		for _, c := range slices.Concat(r.alternatives...) {
+			if c.property == "driver" {
+				named = append(named, c.value)
+			}
+		}
+	}
+	slices.Sort(named)
+	return slices.Compact(named)
+}
+
 func (r requirement) holds(w gpuWorld) bool {
 	return slices.ContainsFunc(r.alternatives, func(all []condition) bool {
 		return !slices.ContainsFunc(all, func(c condition) bool { return !c.holds(w) })
@@ -168,7 +182,10 @@ func judge(all []requirement, gpus []gpu, drivers []gpuWorld) verdict {
 		return judgeWorlds(all, drivers)
 	}
 	worst := yes
-	for _, g := range gpus {
+	for i, g := range gpus {
+		if slices.ContainsFunc(gpus[:i], func(before gpu) bool { return before.Device == g.Device }) {
+			continue // one of the same kind
+		}
 		var worlds []gpuWorld
 		for _, w := range drivers {
 			for _, w.arch = range g.capabilities() {
@@ -183,19 +200,21 @@ func judge(all []requirement, gpus []gpu, drivers []gpuWorld) verdict {
 }
 
 func judgeWorlds(all []requirement, worlds []gpuWorld) verdict {
-	met := 0
+	met, unmet := false, false
 	for _, w := range worlds {
-		if !slices.ContainsFunc(all, func(r requirement) bool { return !r.holds(w) }) {
-			met++
+		if slices.ContainsFunc(all, func(r requirement) bool { return !r.holds(w) }) {
+			unmet = true
+		} else {
+			met = true
+		}
+		if met && unmet {
+			return maybe
 		}
 	}
-	switch met {
-	case 0:
-		return no
-	case len(worlds):
+	if met {
 		return yes
 	}
-	return maybe
+	return no
 }
 
 // driverWorlds is what is known of a driver of a version. NVIDIA's table of the

@@ -145,13 +145,20 @@ type imageJudge struct {
 	found []Finding   // about the driver
 }
 
+// mostDriversNamed is more than images name: two for each branch.
+const mostDriversNamed = 100
+
 func (j imageJudge) judge(g *Finding) {
-	if j.image.Untold != "" {
-		g.State, g.Have = Unknown, "what it requires is not known: "+clip(j.image.Untold, 120)+", from "+j.image.At
+	required, err := imageRequirements(j.image.Env)
+	untold := j.image.Untold
+	if len(driversNamed(required)) > mostDriversNamed {
+		untold = fmt.Sprintf("it speaks of more than %d versions of the driver", mostDriversNamed)
+	}
+	if untold != "" {
+		g.State, g.Have = Unknown, "what it requires is not known: "+clip(untold, 120)+", from "+j.image.At
 		g.Hint = "no image of NVIDIA's says so much: see what is in it: docker buildx imagetools inspect --format '{{json .Image}}' " + j.image.Name
 		return
 	}
-	required, err := imageRequirements(j.image.Env)
 	g.Have = j.describe(required)
 	if err != nil {
 		g.State, g.Have = Unknown, g.Have+"; what it requires cannot be read: "+err.Error()
@@ -164,7 +171,7 @@ func (j imageJudge) judge(g *Finding) {
 	subject, today := j.pending(), j.p.today()
 	then, planned := today, ""
 	if subject != "" {
-		then, planned = j.p.afterwards(), ", as planned"
+		then, planned = j.p.afterwards(required), ", as planned"
 	}
 	g.Want = "to run with driver " + j.p.nameOf(then) + planned
 	switch met := judge(required, j.p.inUse(), then); {
@@ -244,7 +251,7 @@ func (j imageJudge) tooOld() string {
 // enough is which driver would be enough for the image.
 func (j imageJudge) enough(required []requirement) string {
 	for _, row := range cudaOf {
-		if row.branch < j.p.need.first || row.branch > j.p.need.last || judge(required, j.p.inUse(), driverWorlds(fmt.Sprint(row.branch, ".999"))) != yes {
+		if row.branch < j.p.need.first || row.branch > j.p.need.last || judge(required, j.p.inUse(), driverWish{}.worlds(required, row.branch, row.branch)) != yes {
 			continue
 		}
 		return fmt.Sprintf(`wish a driver that is enough for it, as branch %d is: version = ">= %[1]d"; or choose an image for an earlier CUDA`, row.branch)
@@ -261,7 +268,7 @@ func (j imageJudge) warning(required []requirement, then []gpuWorld) string {
 			all = append(all, "none of "+strings.Join(asked.Fractional.Frameworks, ", ")+" shows in its labels, variables or name, which does not mean that none is in it; sharing a GPU is tested with these ("+asked.Fractional.Why+")")
 		}
 	}
-	if built := majorMinor(j.image.Env["CUDA_VERSION"]); len(then) == 1 && built != "" && compareVersions(built, then[0].cuda) > 0 && !compatible(built, then[0].cuda) && !speaksOf(required, built) {
+	if built, one := majorMinor(j.image.Env["CUDA_VERSION"]), !slices.ContainsFunc(then, func(w gpuWorld) bool { return w.cuda != then[0].cuda }); one && len(then) > 0 && built != "" && compareVersions(built, then[0].cuda) > 0 && !compatible(built, then[0].cuda) && !speaksOf(required, built) {
 		all = append(all, "it was built with CUDA "+built+", and the driver has "+then[0].cuda+": its programs need the compatibility libraries of the image, which work on data-center GPUs alone")
 	}
 	if can, set := j.image.Env["NVIDIA_DRIVER_CAPABILITIES"]; set && can != "" && !slices.ContainsFunc(strings.Split(can, ","), func(c string) bool { return c == "all" || c == "compute" }) {
@@ -316,18 +323,41 @@ func (p *driverPlan) today() []gpuWorld {
 }
 
 // afterwards is the driver that they will have once the plan has been carried
-// out: one, or each that it may be.
-func (p *driverPlan) afterwards() []gpuWorld {
+// out: one, or each that it may be as far as what is required tells them apart.
+func (p *driverPlan) afterwards(required []requirement) []gpuWorld {
 	if v := p.want(); v != "" {
 		return driverWorlds(v)
 	}
-	var may []gpuWorld
+	first, last := p.need.first, p.need.last
+	if p.installing() && p.to.branch != 0 {
+		first, last = p.to.branch, p.to.branch
+	}
+	return p.w.worlds(required, first, last)
+}
+
+// worlds are the drivers of the wished range in the branches from first to last:
+// those at the edges of branches, and at and just above each version of which the
+// range or what is required speaks. Between two of these nothing changes.
+func (w driverWish) worlds(required []requirement, first, last int) []gpuWorld {
+	named := append(versionNumber.FindAllString(w.Constraint, -1), driversNamed(required)...)
+	var tries []string
+	branch := func(b int) { tries = append(tries, fmt.Sprint(b), fmt.Sprint(b, ".999")) }
 	for _, row := range cudaOf {
-		if row.branch >= p.need.first && row.branch <= p.need.last && p.w.reaches(row.branch, row.branch) {
-			may = append(may, gpuWorld{driver: fmt.Sprint(row.branch, ".999"), cuda: row.cuda})
+		branch(row.branch)
+	}
+	branch(cudaOf[len(cudaOf)-1].branch + 1) // one of which the table does not tell
+	for _, v := range named {
+		branch(branchOf(v))
+		tries = append(tries, v, v+".1")
+	}
+	slices.SortFunc(tries, compareVersions)
+	var all []gpuWorld
+	for _, v := range slices.CompactFunc(tries, func(a, b string) bool { return compareVersions(a, b) == 0 }) {
+		if b := branchOf(v); b >= first && b <= last && b > 0 && w.within(v) {
+			all = append(all, driverWorlds(v)...)
 		}
 	}
-	return may
+	return all
 }
 
 // nameOf is a driver in words: one, or what it may be.

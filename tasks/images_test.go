@@ -77,6 +77,55 @@ func TestImageRequirements(t *testing.T) {
 	}
 }
 
+// Of a driver whose version is not known before its repository is there, nothing
+// is said that would not hold for each that it may be.
+func TestImagesBeforeAnUnknownDriver(t *testing.T) {
+	for _, c := range []struct {
+		wish, required string
+		branch         int // of the target; 0: it may be any
+		want           verdict
+	}{
+		{">= 535.104, < 536", "driver>=535.100", 535, yes},
+		{">= 535.104, < 536", "driver>=535.200", 535, maybe},
+		{">= 535.104, < 536", "driver>=536", 535, no},
+		{">= 535.104, < 536", "driver!=535.183", 535, maybe},
+		{">= 535.104, < 536", "driver<=535.183 driver>=535.216", 535, maybe}, // what is between them
+		{">= 535.104, < 536", "driver<535.183 driver>535.183", 535, maybe},
+		{">= 535.104, < 536", "driver<535.183 driver>=535.183", 535, yes},
+		{">= 535.104, < 536", "driver>=535.104", 535, yes},
+		{"> 535.104, < 536", "driver>535.104", 535, yes},
+		{"= 535.183.06", "driver>=535.183", 535, yes},
+		{">= 535.104, < 536", "cuda>=12.2", 535, yes},
+		{">= 535", "cuda>=12.2", 0, yes},
+		{">= 535", "cuda>=12.4", 0, maybe},
+		{">= 535", "cuda>=12.4", 550, yes},
+		{">= 535", "cuda>=99", 0, maybe},   // beyond the table
+		{">= 600", "cuda>=13.1", 0, yes},   // likewise, but not less than its end
+		{">= 600", "driver<700", 0, maybe}, //
+		{">= 390, < 391", "cuda>=9.1", 0, yes},
+		{">= 390, < 391", "cuda>=9.2", 0, no},
+		{">= 535.104, < 536", "brand=tesla,driver>=535,driver<536", 535, yes},
+	} {
+		d := wishedFor(c.wish)
+		d.Constraint = c.wish
+		w, _ := wishedDriver(inventory.Host{Settings: &inventory.Settings{Driver: d}})
+		p := &driverPlan{w: w, need: gpuNeed{last: newestBranch}, to: &driverTarget{branch: c.branch}}
+		required := mustRequire(t, c.required)
+		if got := judge(required, nil, p.afterwards(required)); got != c.want {
+			t.Errorf("%s before a driver %s: %d, want %d", c.required, c.wish, got, c.want)
+		}
+	}
+	var many strings.Builder
+	for i := range mostDriversNamed + 1 {
+		fmt.Fprintf(&many, "driver>=535.%d ", i)
+	}
+	g := Finding{}
+	imageJudge{image: remote.SeenImage{Env: map[string]string{"NVIDIA_REQUIRE_DRIVER": many.String()}}}.judge(&g)
+	if g.State != Unknown || !strings.Contains(g.Have, "more than 100 versions") {
+		t.Errorf("%+v", g)
+	}
+}
+
 func mustRequire(t *testing.T, text string) []requirement {
 	t.Helper()
 	required, err := imageRequirements(map[string]string{"NVIDIA_REQUIRE_CUDA": text})
