@@ -205,13 +205,8 @@ func (m *masks) spelt(name string) string {
 		return name
 	}
 	low := strings.ToLower(name)
-	if _, known := m.of[low]; known || !m.known.has[low] {
-		return low
-	}
-	for n := range m.of { // the inventory's own spelling
-		if strings.EqualFold(n, name) {
-			return n
-		}
+	if spelt, ok := m.known.spelt[low]; ok && m.of[low] == "" {
+		return spelt // as the inventory does
 	}
 	return low
 }

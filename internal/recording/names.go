@@ -1,7 +1,6 @@
 package recording
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -21,25 +20,33 @@ import (
 
 // known is what is called by a name.
 type known struct {
-	names   []string // hosts and other single names
-	domains []string // with all names below them
-	has     map[string]bool
-	public  map[string]bool // endpoints that profiles ask for: everybody's
-	pattern *regexp.Regexp  // of all; nil: there are none, or it is to be made anew
+	tree    nameTree
+	kinds   map[string]nameKind // by name, in lower case
+	public  map[string]bool     // endpoints that profiles ask for: everybody's
+	spelt   map[string]string   // hosts as the inventory spells them, by name in lower case
 	changes int
 }
 
 // add takes up a name, in lower case; false: it is known, or tells nothing.
-func (k *known) add(name string, to *[]string) bool {
-	if k.has[name] || k.isPublic(name) {
+func (k *known) add(name string, kind nameKind) bool {
+	if k.kinds[name] != 0 || k.isPublic(name) {
 		return false
 	}
-	k.has[name] = true
-	*to = append(*to, name)
-	k.pattern = nil
+	k.kinds[name] = kind
+	k.tree.add(name, kind)
 	k.changes++
 	return true
 }
+
+// kindOf says where a name of a host, or another single one, counts as found.
+func kindOf(name string) nameKind {
+	if isPlain(name) {
+		return wholeWord
+	}
+	return anywhere
+}
+
+func isPlain(name string) bool { return !strings.ContainsAny(name, "0123456789-.") }
 
 // vendors are those whose names are everybody's: systems, drivers and images come
 // from there. Of a customer's own name below one of them nothing is known here.
@@ -65,8 +72,7 @@ func isName(name string) bool {
 	if _, err := netip.ParseAddr(name); err == nil {
 		return false
 	}
-	plain := !strings.ContainsAny(name, "0123456789-.")
-	return len(name) > 1 && len(name) < 254 && (!plain || len(name) > 2) && nameRE.MatchString(name) && strings.ContainsFunc(name, isLetter) &&
+	return len(name) > 1 && len(name) < 254 && (!isPlain(name) || len(name) > 2) && !strings.Contains(name, "..") && nameRE.MatchString(name) && strings.ContainsFunc(name, isLetter) &&
 		!inventory.KnownTask(name) && !slices.Contains(ourWords, name)
 }
 
@@ -96,15 +102,15 @@ func (m *masks) learnName(name string) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.known.has[name] || m.known.isPublic(name) {
+	if m.known.kinds[name] != 0 || m.known.isPublic(name) {
 		return
 	}
 	for _, d := range slices.Backward(domainsOf(name)) {
-		if m.known.add(d, &m.known.domains) {
+		if m.known.add(d, inDomain) {
 			m.give("domain", d)
 		}
 	}
-	if m.known.add(name, &m.known.names) {
+	if m.known.add(name, kindOf(name)) {
 		m.give("name", name)
 	}
 }
@@ -119,7 +125,7 @@ func (m *masks) changes() int {
 // learnInventory takes up the names that the inventory knows, the hosts' first
 // and in their order.
 func (m *masks) learnInventory(hosts []inventory.Host) {
-	m.known.has, m.known.public = map[string]bool{}, map[string]bool{}
+	m.known.kinds, m.known.public, m.known.spelt = map[string]nameKind{}, map[string]bool{}, map[string]string{}
 	for _, p := range inventory.Profiles() {
 		for _, e := range p.Endpoints {
 			m.known.public[strings.ToLower(e.Host)] = true
@@ -128,7 +134,8 @@ func (m *masks) learnInventory(hosts []inventory.Host) {
 	for _, h := range hosts {
 		m.mask("host", h.Name)
 		if name := strings.ToLower(h.Name); isName(name) {
-			m.known.add(name, &m.known.names)
+			m.known.spelt[name] = h.Name
+			m.known.add(name, kindOf(name))
 		}
 	}
 	for _, h := range hosts {
@@ -174,7 +181,7 @@ func (m *masks) learnDirect(list string) {
 		}
 		if domain = strings.ToLower(withoutPort(domain)); isName(domain) {
 			m.mu.Lock()
-			m.known.add(domain, &m.known.domains)
+			m.known.add(domain, inDomain)
 			m.mu.Unlock()
 		}
 	}
@@ -279,52 +286,26 @@ func (m *masks) learnUser(name string) {
 func (m *masks) names(s string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.known.pattern == nil {
-		m.known.pattern = m.known.compile()
-	}
-	if m.known.pattern != nil {
-		s = m.known.pattern.ReplaceAllStringFunc(s, func(name string) string {
-			if m.known.isPublic(name) {
-				return name
-			}
-			return m.give("name", m.spelt(name))
-		})
-	}
+	s = m.known.tree.replace(s, func(name string) string {
+		if m.known.isPublic(name) {
+			return name
+		}
+		return m.give("name", m.spelt(name))
+	})
 	return homeRE.ReplaceAllStringFunc(s, func(path string) string {
 		at := strings.LastIndexByte(path, '/') + 1
 		return path[:at] + m.give("user", path[at:])
 	})
 }
 
-// compile finds what is known: domains with all below them before single names,
-// and longer ones first.
-func (k *known) compile() *regexp.Regexp {
-	longest := func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b)) }
-	var all []string
-	for _, d := range slices.SortedFunc(slices.Values(k.domains), longest) {
-		all = append(all, `\b(?:[a-z0-9_-]+\.)*`+regexp.QuoteMeta(d)+`\b`)
-	}
-	for _, n := range slices.SortedFunc(slices.Values(k.names), longest) {
-		q := regexp.QuoteMeta(n)
-		if !strings.ContainsAny(n, "0123456789-.") {
-			q = `\b` + q + `\b` // "nas" is no part of "canvas"
-		}
-		all = append(all, q)
-	}
-	if all == nil {
-		return nil
-	}
-	return regexp.MustCompile(`(?i)` + strings.Join(all, "|"))
-}
-
 // nameMask is the mask of a name: below the mask of the domain that it is in, so
 // that what was in a domain still is.
 func (m *masks) nameMask(name string, n int) string {
 	low := strings.ToLower(name)
-	domain := ""
-	for _, d := range m.known.domains {
-		if strings.HasSuffix(low, "."+d) && len(d) > len(domain) {
-			domain = d
+	domain, in := "", low
+	for ok := true; ok && domain == ""; {
+		if _, in, ok = strings.Cut(in, "."); m.known.kinds[in] == inDomain {
+			domain = in
 		}
 	}
 	if domain == "" {

@@ -8,7 +8,8 @@
 //	recording.go  the format, and its bounds
 //	write.go      a Recorder beside the connections
 //	read.go       a Recording in their place
-//	mask.go       what is not written down; names.go which names there are
+//	mask.go       what is not written down; names.go which names there are,
+//	              nametree.go where they are in a text
 //
 // What is in a recording is a stranger's: it may come from a mail. A host that
 // is not in it is unreachable, and a section that is not in it is unknown.
