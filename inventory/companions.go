@@ -68,6 +68,24 @@ var companions = map[string][]companion{
 // Wildcard reports whether the endpoint is all names below a domain: *.pkg.dev.
 func (e Endpoint) Wildcard() bool { return strings.HasPrefix(e.Host, "*.") }
 
+// BuiltInEndpoints are the hosts of which the built-in profiles speak, and where
+// registries send on to; "*.DOMAIN" is all below a domain. They are everybody's,
+// and tell nothing of a site.
+func BuiltInEndpoints() []string {
+	var all []string
+	for _, p := range Profiles() {
+		all = append(all, p.endpointHosts()...)
+	}
+	for from, sends := range companions {
+		all = append(all, from)
+		for _, c := range sends {
+			all = append(all, c.host)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // withCompanions puts after each endpoint where it sends on to, for the same
 // hosts and the same phase, unless that is there by itself, or skipped.
 func withCompanions(asked, skip []Endpoint) []Endpoint {

@@ -22,7 +22,7 @@ import (
 type known struct {
 	tree    nameTree
 	kinds   map[string]nameKind // by name, in lower case
-	public  map[string]bool     // endpoints that profiles ask for: everybody's
+	public  map[string]bool     // built-in endpoints, "*.DOMAIN" too: everybody's
 	spelt   map[string]string   // hosts as the inventory spells them, by name in lower case
 	changes int
 }
@@ -60,6 +60,11 @@ var vendors = []string{
 // isPublic: the name tells nothing of whose hosts these are.
 func (k *known) isPublic(name string) bool {
 	name = strings.ToLower(name)
+	for _, below, ok := strings.Cut("."+name, "."); ok; _, below, ok = strings.Cut(below, ".") {
+		if k.public["*."+below] {
+			return true
+		}
+	}
 	return k.public[name] || slices.ContainsFunc(vendors, func(v string) bool { return name == v || strings.HasSuffix(name, "."+v) })
 }
 
@@ -126,10 +131,8 @@ func (m *masks) changes() int {
 // and in their order.
 func (m *masks) learnInventory(hosts []inventory.Host) {
 	m.known.kinds, m.known.public, m.known.spelt = map[string]nameKind{}, map[string]bool{}, map[string]string{}
-	for _, p := range inventory.Profiles() {
-		for _, e := range p.Endpoints {
-			m.known.public[strings.ToLower(e.Host)] = true
-		}
+	for _, host := range inventory.BuiltInEndpoints() {
+		m.known.public[strings.ToLower(host)] = true
 	}
 	for _, h := range hosts {
 		m.mask("host", h.Name)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -272,6 +273,30 @@ func TestMaskedTellsNothing(t *testing.T) {
 		if diff := cmp.Diff(sections[h.Name], got); diff != "" {
 			t.Errorf("%s comes back otherwise:\n%s", h.Name, diff)
 		}
+	}
+}
+
+// What built-in profiles ask for, and where registries send on to, is everybody's
+// and stays; what a site has below one of these names is its own.
+func TestBuiltInEndpointsStay(t *testing.T) {
+	m := newMasks([]string{Names}, []inventory.Host{{Name: "gpu-01", Settings: &inventory.Settings{Egress: []inventory.Endpoint{{Host: "storage.googleapis.com", Port: 443}, {Host: "*.pkg.dev", Port: 443}}}}})
+	endpoints := inventory.BuiltInEndpoints()
+	for _, host := range append(endpoints, "us-docker.pkg.dev", "pkg.dev") {
+		said := "https://" + strings.TrimPrefix(host, "*.") + "/v2/"
+		m.learn(section{Out: []string{said}, Reached: []string{`{"endpoint":"` + strings.TrimPrefix(host, "*.") + `:443"}`}})
+		if got := m.text(said); got != said {
+			t.Errorf("%s becomes %s", said, got)
+		}
+	}
+	for _, host := range []string{"storage.googleapis.com", "*.pkg.dev", "quay.io", "pkg-containers.githubusercontent.com", "app.run.ai"} {
+		if !slices.Contains(endpoints, host) {
+			t.Errorf("%s is none of them", host)
+		}
+	}
+	own := "https://acme-data.storage.googleapis.com/ https://pkg.dev.acme.test/"
+	m.learnPlainly(own)
+	if got := m.text(own); strings.Contains(got, "acme") {
+		t.Errorf("%s becomes %s", own, got)
 	}
 }
 
