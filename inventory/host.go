@@ -181,16 +181,19 @@ type Kubernetes struct {
 	OpenShiftRecommended string
 	Excluded             []string // releases that Version admits and the profile does not support; see Excluded
 	OpenShiftExcluded    []string
-	ControlPlane         bool          // the host also runs the API server and etcd, or will
-	Swap                 string        // off, allowed
-	CgroupDriver         string        // systemd, cgroupfs; empty: the one that kubelet is set to
-	TimeSkew             time.Duration // from the controller's clock, at most
+	ControlPlane         bool // the host also runs the API server and etcd, or will
+	// These have no Why of their own where nobody has set them.
+	Swap         Wish[string]        // off, allowed
+	CgroupDriver Wish[string]        // systemd, cgroupfs; empty: the one that kubelet is set to
+	TimeSkew     Wish[time.Duration] // from the controller's clock, at most
 	// The cluster that the host is in, or will be, is asked by the controller's
 	// kubectl where one of the two is given.
 	Kubeconfig string // a file on the controller; empty: kubectl's own choice
 	Context    string // in it; empty: its current one
+	ClusterWhy string // where these two are given
 	// Why is where Kubernetes is asked for: its block, else the profile's
-	// requirement; empty: nobody asks for it, and nothing is looked at.
+	// requirement, else the block that names the cluster alone; empty: nobody asks
+	// for it, and nothing is looked at.
 	Why string
 }
 

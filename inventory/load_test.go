@@ -284,6 +284,42 @@ app.run.ai:443 runai-2020: Run:AI
 	}
 }
 
+// What nodes must be like is wished by who sets it, and else by who asks for
+// Kubernetes: a block that says where the cluster is asks for nothing else.
+func TestWhyOfKubernetes(t *testing.T) {
+	inv := load(t, inventory.Options{}, "i.hcl", `kubernetes {
+  time_skew = "2s"
+  swap      = "allowed"
+}
+role "gpu" {
+  kubernetes { kubeconfig = "prod.conf" }
+}
+host "gpu-01" { role = "gpu" }
+host "gpu-02" {
+  role = "gpu"
+  kubernetes { cgroup_driver = "systemd" }
+}
+`)
+	for i, want := range []inventory.Kubernetes{
+		{Why: "i.hcl:1", ClusterWhy: "i.hcl:6", TimeSkew: inventory.Wish[time.Duration]{Value: 2 * time.Second, Why: "i.hcl:2"}},
+		{Why: "i.hcl:1, i.hcl:11", ClusterWhy: "i.hcl:6", CgroupDriver: inventory.Wish[string]{Value: "systemd", Why: "i.hcl:11"}},
+	} {
+		got := inv.Hosts[i].Kubernetes
+		if got.Why != want.Why || got.ClusterWhy != want.ClusterWhy || want.TimeSkew.Why != "" && got.TimeSkew != want.TimeSkew || got.CgroupDriver != want.CgroupDriver || got.Swap.Why != "i.hcl:3" {
+			t.Errorf("%s: %+v", inv.Hosts[i].Name, got)
+		}
+	}
+	// Alone it leaves that to the profile; where that asks for nothing, it is all that does.
+	inv = load(t, inventory.Options{}, "i.hcl", `kubernetes { context = "prod" }
+requirements "none" {}
+host "a" {}
+host "b" { requirements = "none" }
+`)
+	if a, b := inv.Hosts[0].Kubernetes, inv.Hosts[1].Kubernetes; a.Why != "runai-2020: Kubernetes 1.15 or above" || b.Why != "i.hcl:1" || a.TimeSkew.Why != "" || a.ClusterWhy != "i.hcl:1" {
+		t.Errorf("%+v\n%+v", a, b)
+	}
+}
+
 // TestBuiltInProfiles: the seed's every row is there, with its sentence.
 func TestBuiltInProfiles(t *testing.T) {
 	profiles := inventory.Profiles()

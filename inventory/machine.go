@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -42,14 +43,27 @@ var kubernetesSpec = spec[Kubernetes]{
 	{"version", func(k *Kubernetes, in input) { k.Version = wish(in.version(constraint), in) }},
 	{"openshift", func(k *Kubernetes, in input) { k.OpenShift = wish(in.version(constraint), in) }},
 	{"control_plane", func(k *Kubernetes, in input) { k.ControlPlane = in.boolean() }},
-	{"swap", func(k *Kubernetes, in input) { k.Swap = in.choice("off", "allowed") }},
-	{"cgroup_driver", func(k *Kubernetes, in input) { k.CgroupDriver = in.choice("systemd", "cgroupfs") }},
-	{"time_skew", func(k *Kubernetes, in input) { k.TimeSkew = in.duration(100*time.Millisecond, time.Hour) }},
-	{"kubeconfig", func(k *Kubernetes, in input) { k.Kubeconfig = in.text(nil) }},
-	{"context", func(k *Kubernetes, in input) { k.Context = in.text(nil) }},
+	{"swap", func(k *Kubernetes, in input) { k.Swap = wish(in.choice("off", "allowed"), in) }},
+	{"cgroup_driver", func(k *Kubernetes, in input) { k.CgroupDriver = wish(in.choice("systemd", "cgroupfs"), in) }},
+	{"time_skew", func(k *Kubernetes, in input) { k.TimeSkew = wish(in.duration(100*time.Millisecond, time.Hour), in) }},
+	{"kubeconfig", func(k *Kubernetes, in input) { k.Kubeconfig, k.ClusterWhy = in.text(nil), in.why }},
+	{"context", func(k *Kubernetes, in input) { k.Context, k.ClusterWhy = in.text(nil), cmp.Or(k.ClusterWhy, in.why) }},
 }
 
-func defaultKubernetes() Kubernetes { return Kubernetes{Swap: "off", TimeSkew: time.Second} }
+func defaultKubernetes() Kubernetes {
+	return Kubernetes{Swap: Wish[string]{Value: "off"}, TimeSkew: Wish[time.Duration]{Value: time.Second}}
+}
+
+// namesCluster: the layer says only where the cluster is, and nothing of what its
+// hosts must be like.
+func namesCluster(l *layer) bool {
+	for name := range l.attrs {
+		if name != "kubeconfig" && name != "context" {
+			return false
+		}
+	}
+	return len(l.attrs) > 0
+}
 
 var toolkitSpec = spec[Toolkit]{
 	{"version", func(t *Toolkit, in input) { t.Constraint = in.version(constraint) }},

@@ -104,10 +104,13 @@ func (l *loader) settings(p *Profile, role string, levels []*level) *Settings {
 // they take it away.
 func (l *loader) kubernetes(p *Profile, layers []*layer) *Kubernetes {
 	k := defaultKubernetes()
-	on := true
+	on, blocks := true, ""
 	if len(layers) > 0 {
-		k.Why, on = fold(kubernetesSpec, layers, &k)
+		blocks, on = fold(kubernetesSpec, layers, &k)
 		k.Kubeconfig = l.path(k.Kubeconfig)
+		if asking := slices.DeleteFunc(slices.Clone(layers), namesCluster); len(asking) > 0 {
+			k.Why, _ = fold(nil, asking, &k)
+		}
 	}
 	if !on {
 		return nil
@@ -116,7 +119,7 @@ func (l *loader) kubernetes(p *Profile, layers []*layer) *Kubernetes {
 	k.OpenShift = bothWishes(k.OpenShift, Wish[string]{p.OpenShift.Constraint, p.OpenShift.Why})
 	k.Excluded, k.OpenShiftExcluded = p.Kubernetes.Excluded, p.OpenShift.Excluded
 	k.Recommended, k.OpenShiftRecommended = p.Kubernetes.Recommended, p.OpenShift.Recommended
-	k.Why = cmp.Or(k.Why, k.Version.Why, k.OpenShift.Why)
+	k.Why = cmp.Or(k.Why, k.Version.Why, k.OpenShift.Why, blocks)
 	return &k
 }
 

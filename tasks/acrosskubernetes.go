@@ -139,8 +139,8 @@ func clockSpread(members []member, why string) []FleetFinding {
 		if last.facts == nil || atLeast > high {
 			last, high = m, atLeast
 		}
-		if most == 0 || m.host.Kubernetes.TimeSkew < most {
-			most = cmp.Or(m.host.Kubernetes.TimeSkew, time.Second)
+		if most == 0 || m.host.Kubernetes.TimeSkew.Value < most {
+			most = cmp.Or(m.host.Kubernetes.TimeSkew.Value, time.Second)
 		}
 	}
 	if first.facts == nil || first.host.Name == last.host.Name {

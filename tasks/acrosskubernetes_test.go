@@ -14,7 +14,7 @@ import (
 
 // fleetOf makes hosts that differ in nothing but their names and ids.
 func fleetOf(n int) []HostFacts {
-	settings := &inventory.Settings{Kubernetes: &inventory.Kubernetes{Why: "i.hcl:1", TimeSkew: time.Second}}
+	settings := &inventory.Settings{Kubernetes: &inventory.Kubernetes{Why: "i.hcl:1", TimeSkew: inventory.Wish[time.Duration]{Value: time.Second}}}
 	now := time.Date(2026, 11, 24, 18, 0, 0, 0, time.UTC)
 	hosts := make([]HostFacts, 0, n)
 	for i := range n {

@@ -261,7 +261,7 @@ func (p *kubernetesPlan) node() []change {
 		return nil
 	}
 	has := p.cluster()
-	c := p.finding("node", "ready once it has joined")
+	c := p.finding("node", "ready once it has joined").because(p.k.ClusterWhy)
 	byHand := strings.Join(append([]string{"kubectl get nodes"}, in.Flags()...), " ")
 	switch {
 	case has.Fault != "":

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -122,11 +123,8 @@ func (p *kubernetesPlan) machineID() change {
 
 // time: certificates and leases are only as good as the clocks that read them.
 func (p *kubernetesPlan) time() change {
-	most := p.k.TimeSkew
-	if most == 0 {
-		most = time.Second
-	}
-	c := p.finding("time", "within "+most.String()+" of the controller's clock, and kept so")
+	most := cmp.Or(p.k.TimeSkew.Value, time.Second)
+	c := p.finding("time", "within "+most.String()+" of the controller's clock, and kept so").because(p.k.TimeSkew.Why)
 	clock := p.f.Clock
 	if clock == nil || clock.Controller.IsZero() {
 		c.State, c.Have = Unknown, "the host's clock was not held against the controller's"

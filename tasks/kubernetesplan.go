@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"slices"
@@ -43,6 +44,12 @@ func planKubernetes(h inventory.Host, facts Facts) []Finding {
 // finding is one of a subject that is wished as Kubernetes is.
 func (p *kubernetesPlan) finding(subject, want string) change {
 	return change{Finding: Finding{Subject: subject, State: OK, Want: want, Why: p.why}}
+}
+
+// because names the attribute that wishes it, where one does.
+func (c change) because(why string) change {
+	c.Why = cmp.Or(why, c.Why)
+	return c
 }
 
 // warn adds a warning.

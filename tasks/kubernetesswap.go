@@ -16,7 +16,7 @@ const noZram = "# Written by runai-prep: no swap for Kubernetes. An empty file i
 // swap is off now, and stays off at the next boot, whatever would bring it back:
 // fstab, a unit, zram.
 func (p *kubernetesPlan) swap() change {
-	c := p.finding("swap", "off, now and at the next boot")
+	c := p.finding("swap", "off, now and at the next boot").because(p.k.Swap.Why)
 	fstab := p.f.file(fstabPath)
 	isSwap := func(line string) bool {
 		e, ok := parseFstabLine(line)
@@ -42,7 +42,7 @@ func (p *kubernetesPlan) swap() change {
 		have = []string{"off"}
 	}
 	c.Have = strings.Join(have, "; ")
-	if p.k.Swap == "allowed" {
+	if p.k.Swap.Value == "allowed" {
 		c.Want = "allowed"
 		return c
 	}

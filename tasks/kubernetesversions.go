@@ -341,9 +341,9 @@ func (p *kubernetesPlan) runtime(has nodeProgram) change {
 // cgroup: kubelet and its runtime must manage groups in the same way, or nodes
 // become unstable under load.
 func (p *kubernetesPlan) cgroup() change {
-	c := p.finding("cgroup", "kubelet and its runtime agree on a driver")
+	c := p.finding("cgroup", "kubelet and its runtime agree on a driver").because(p.k.CgroupDriver.Why)
 	has := []string{p.f.Cgroups}
-	want := p.k.CgroupDriver
+	want := p.k.CgroupDriver.Value
 	if want != "" {
 		c.Want = "driver " + want + " for kubelet and its runtime"
 	}

@@ -43,7 +43,7 @@ func everything() inventory.Host {
 			Busy: "refuse", RequireGPU: true, NonFree: true, Why: "inventory.hcl:7",
 		},
 		Kubernetes: &inventory.Kubernetes{
-			Version: inventory.Wish[string]{Value: ">= 1.28", Why: "inventory.hcl:9"}, ControlPlane: true, Swap: "off", Why: "inventory.hcl:9",
+			Version: inventory.Wish[string]{Value: ">= 1.28", Why: "inventory.hcl:9"}, ControlPlane: true, Swap: inventory.Wish[string]{Value: "off"}, Why: "inventory.hcl:9",
 		},
 		Toolkit: &inventory.Toolkit{Why: "inventory.hcl:10"},
 		Mounts: []inventory.Mount{
