@@ -107,8 +107,12 @@ func groupOfOne(h Host, all bool) group {
 	return g
 }
 
-// itemOf is a finding of hosts.
+// itemOf is a finding of hosts. Of one that is ignored nobody is told what to do:
+// that has been decided.
 func itemOf(f Finding, hosts []string) item {
+	if f.Ignored != "" {
+		f.Hint = ""
+	}
 	it := item{
 		Finding:  f,
 		subjects: []string{f.Subject},

@@ -245,6 +245,7 @@ func verdicts() Result {
 		Why: "runai-2020: Kubernetes", Warning: "1.17 is recommended"})
 	swap := From("kubernetes", tasks.Finding{Subject: "swap", State: tasks.Pending, Have: "on", Want: "off", Why: "inventory.hcl:9", Steps: []remote.Step{{Title: "swapoff -a"}}})
 	ignored := swap
+	ignored.Hint = "swapoff -a" // which nobody is told: it is decided that swap stays
 	ignored.Steps, ignored.Plan, ignored.Ignored = []string{}, nil, "batch nodes swap, OPS-4711 (inventory.hcl:3)"
 	strict := kubelet
 	strict.Strict()
