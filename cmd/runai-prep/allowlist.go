@@ -22,13 +22,16 @@ type allowed struct {
 	Endpoint    string   `json:"endpoint"` // host:port
 	Host        string   `json:"host"`
 	Port        int      `json:"port"`
-	Phase       string   `json:"phase"`       // install, run, or empty for both
+	Phase       string   `json:"phase"`       // install, run or both
 	Roles       []string `json:"roles"`       // of the hosts that need it
 	Why         string   `json:"why"`         // where it comes from: a profile's requirement, a place in the inventory
 	Requirement string   `json:"requirement"` // the sentence that asks for it; may be empty
 
 	others bool // hosts without a role need it too
 }
+
+// both is the phase of what is needed to install and to run.
+const both = "both"
 
 // allowFormats are how the list can be written.
 var allowFormats = map[string]func(io.Writer, *inventory.Inventory, []inventory.Host) error{
@@ -72,13 +75,14 @@ func allowedBy(hosts []inventory.Host, needs func(inventory.Host) []inventory.En
 	for _, h := range hosts {
 		for _, e := range needs(h) {
 			address := net.JoinHostPort(e.Host, strconv.Itoa(e.Port))
+			phase := cmp.Or(e.Phase, both)
 			x := found[address]
 			if x == nil {
-				x = &allowed{Endpoint: address, Host: e.Host, Port: e.Port, Phase: e.Phase, Why: e.Why, Roles: []string{}}
+				x = &allowed{Endpoint: address, Host: e.Host, Port: e.Port, Phase: phase, Why: e.Why, Roles: []string{}}
 				found[address] = x
 			}
-			if x.Phase != e.Phase {
-				x.Phase = "" // to one host for this, to another for that
+			if x.Phase != phase {
+				x.Phase = both // to one host for this, to another for that
 			}
 			if !slices.Contains(strings.Split(x.Why, ", "), e.Why) {
 				x.Why += ", " + e.Why
@@ -104,8 +108,6 @@ func allowedBy(hosts []inventory.Host, needs func(inventory.Host) []inventory.En
 // egressOf is what a host needs, whoever carries it there.
 func egressOf(h inventory.Host) []inventory.Endpoint { return h.Egress }
 
-func (x allowed) phase() string { return cmp.Or(x.Phase, "both") }
-
 func (x allowed) roles() string {
 	switch {
 	case len(x.Roles) == 0:
@@ -120,7 +122,7 @@ func allowTable(to io.Writer, _ *inventory.Inventory, hosts []inventory.Host) er
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ENDPOINT\tPHASE\tNEEDED BY\tWHY")
 	for _, x := range allowedBy(hosts, egressOf) {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", x.Endpoint, x.phase(), x.roles(), x.Why)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", x.Endpoint, x.Phase, x.roles(), x.Why)
 	}
 	return w.Flush()
 }

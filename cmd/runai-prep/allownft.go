@@ -133,7 +133,7 @@ func (f nftFile) chain(w io.Writer) {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprintf(w, "\t\t# %s: %s; %s\n", x.Endpoint, x.phase(), comment(x.Why))
+		fmt.Fprintf(w, "\t\t# %s: %s; %s\n", x.Endpoint, x.Phase, comment(x.Why))
 		roles := slices.Clone(x.Roles)
 		if x.others {
 			roles = append(roles, "")

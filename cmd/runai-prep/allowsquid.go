@@ -18,7 +18,7 @@ func allowSquid(to io.Writer, inv *inventory.Inventory, hosts []inventory.Host) 
 	list := allowedBy(hosts, egressOf)
 	fmt.Fprintf(w, "# Include this before all that squid.conf decides with http_access; its last line denies the rest.\n#\n")
 	for _, x := range list {
-		fmt.Fprintf(w, "# %s: %s; needed by %s; %s\n", x.Endpoint, x.phase(), x.roles(), x.Why)
+		fmt.Fprintf(w, "# %s: %s; needed by %s; %s\n", x.Endpoint, x.Phase, x.roles(), x.Why)
 	}
 	var clients []string
 	for _, h := range inv.Hosts {
