@@ -132,9 +132,9 @@ func (f *faults) sorted() hcl.Diagnostics {
 	return f.diags
 }
 
-// didYouMean is a sentence that names the known name nearest to name, or all
-// of them where they are few. It begins with a blank, or is empty.
-func didYouMean(name string, known []string) string {
+// Nearest is the known name that somebody most likely meant who wrote another
+// one; empty: none is near.
+func Nearest(name string, known []string) string {
 	best, distance := "", max(len(name)/3, 1)+1
 	for _, k := range known {
 		d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(k), nil)
@@ -145,7 +145,13 @@ func didYouMean(name string, known []string) string {
 			best, distance = k, d
 		}
 	}
-	switch {
+	return best
+}
+
+// didYouMean is a sentence that names the known name nearest to name, or all
+// of them where they are few. It begins with a blank, or is empty.
+func didYouMean(name string, known []string) string {
+	switch best := Nearest(name, known); {
 	case best != "":
 		return fmt.Sprintf(" Did you mean %q?", best)
 	case len(known) > 0 && len(known) <= 12:

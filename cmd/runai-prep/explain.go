@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/runai-prep/runai-prep/inventory"
 	"github.com/runai-prep/runai-prep/tasks"
 )
 
@@ -42,17 +45,17 @@ func (a *app) explain() *cobra.Command {
 			}
 			t, err := tasks.ExplainTask(task)
 			if err != nil {
-				return fmt.Errorf("%w; the tasks are %s", err, strings.Join(known, ", "))
+				return fmt.Errorf("%w; the tasks are %s%s", err, strings.Join(known, ", "), meant(task, ""))
 			}
 			if !narrow {
 				return a.printExplanation(output, t, func(w io.Writer) { explainTask(w, t, a.width(w)) })
 			}
-			subject, e, err := explained(task, subject)
+			full, e, err := explained(task, subject)
 			if err != nil {
-				return err
+				return fmt.Errorf("%w%s", err, meant(subject, task))
 			}
 			return a.printExplanation(output, e, func(w io.Writer) {
-				fmt.Fprintf(w, "%s/%s\n\n", task, subject)
+				fmt.Fprintf(w, "%s/%s\n\n", task, full)
 				explainSubject(w, e, a.width(w))
 			})
 		},
@@ -72,6 +75,27 @@ func explained(task, subject string) (string, tasks.Explanation, error) {
 		}
 	}
 	return subject, e, err
+}
+
+// meant asks whether somebody meant a task, or a finding of the one task that is
+// named or else of any.
+func meant(name, task string) string {
+	var names, findings []string
+	subjects := tasks.Subjects()
+	for _, t := range tasks.All {
+		if task == "" {
+			names = append(names, t.Name)
+		}
+		known := slices.DeleteFunc(subjects[t.Name], func(s string) bool { return strings.Contains(s, "*") })
+		if near := inventory.Nearest(name, known); near != "" && (task == "" || task == t.Name) {
+			findings = append(findings, t.Name+"/"+near)
+		}
+	}
+	best := cmp.Or(inventory.Nearest(name, names), strings.Join(findings, `" or "`))
+	if best == "" {
+		return ""
+	}
+	return `. Did you mean "` + best + `"?`
 }
 
 // explainAll lists what can be asked for.

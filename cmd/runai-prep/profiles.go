@@ -39,7 +39,7 @@ func (a *app) profilesShow() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show NAME [INVENTORY]",
 		Short: "Print a profile: a built-in one as HCL, one that an inventory declares with all that it extends",
-		Args:  cobra.RangeArgs(1, 2),
+		Args:  arguments(1, 2, "the name of a profile, and the inventory that declares it where one does"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if !slices.Contains([]string{"", "hcl", "text", "json"}, output) {
 				return fmt.Errorf("-o %s: profiles are shown as hcl, text or json", output)

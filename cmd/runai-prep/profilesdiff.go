@@ -33,7 +33,7 @@ func (a *app) profilesDiff() *cobra.Command {
 With an inventory its hosts are looked at and planned for by both profiles;
 nothing is changed. The exit code is 0 when nothing would break, 2 when apply
 would mend it all, 3 when a person has to, 4 when a host could not be looked at.`,
-		Args: cobra.RangeArgs(2, 3),
+		Args: arguments(2, 3, "the names of two profiles, and an inventory where its hosts are to be held against them"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if output != "text" && output != "json" {
 				return fmt.Errorf("-o %s: differences are shown as text or json", output)

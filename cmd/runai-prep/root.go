@@ -132,10 +132,21 @@ func (a *app) checkNumbers() error {
 
 // oneInventory is the argument that most commands take.
 func oneInventory(c *cobra.Command, args []string) error {
-	if len(args) != 1 {
-		return fmt.Errorf("%s takes one inventory, not %d arguments: runai-prep %s", c.Name(), len(args), c.Use)
+	return arguments(1, 1, "one inventory")(c, args)
+}
+
+// arguments refuses other numbers of arguments than a command takes, in words.
+func arguments(least, most int, takes string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if n := len(args); n < least || n > most {
+			given := fmt.Sprintf("%d arguments", n)
+			if n == 1 {
+				given = "1 argument"
+			}
+			return fmt.Errorf("%s takes %s, not %s: %s %s", c.Name(), takes, given, c.Parent().CommandPath(), c.Use)
+		}
+		return nil
 	}
-	return nil
 }
 
 func (a *app) sshConfigFlag(fs *pflag.FlagSet) {

@@ -34,10 +34,18 @@ type Recording struct {
 	masks *masks
 }
 
+// missing is the path of a file that makes a folder a recording.
+type missing string
+
+func (m missing) Error() string { return "there is no " + string(m) }
+
 // Open reads what a recording says of itself. Where the table of its masks is
 // beside it, the masks are taken off again.
 func Open(dir string) (*Recording, error) {
 	r, err := openMasked(dir)
+	if errors.As(err, new(missing)) {
+		return nil, fmt.Errorf("%w (hint: name the folder that plan, check or facts has written with --record)", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +57,7 @@ func openMasked(dir string) (*Recording, error) {
 	r := &Recording{dir: dir, sums: map[string]string{}, names: map[string]string{}, other: map[string][]string{}, masks: newMasks(nil, nil)}
 	text, err := readFile(dir, aboutFile, maxAbout)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the recording: there is no %s", filepath.Join(dir, aboutFile))
+		return nil, fmt.Errorf("read the recording: %w", missing(filepath.Join(dir, aboutFile)))
 	}
 	if err == nil {
 		err = decode(text, &r.About)
