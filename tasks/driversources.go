@@ -186,7 +186,7 @@ mkdir -p /etc/apt/keyrings
 		}
 		c.Steps = append(c.Steps, remote.Step{
 			Title: "fetch and verify " + address + "/" + key,
-			Run:   &remote.Command{Timeout: 30 * time.Minute, Detached: true, Script: rpmKeyScript(address+"/"+key, fingerprint, cudaRPMPath)},
+			Run:   &remote.Command{Timeout: 30 * time.Minute, Detached: true, Script: rpmKeyScript(address+"/"+key, fingerprint, cudaRPMPath, "") + rpmTrustScript(cudaRPMPath)},
 		})
 		p.write(c, path, fmt.Sprintf("# Written by runai-prep.\n[runai-prep-cuda]\nname=NVIDIA's repository\nbaseurl=%s\nenabled=1\ngpgcheck=1\ngpgkey=file://%s\n", address, cudaRPMPath))
 	}
@@ -215,19 +215,18 @@ done
 ` + script}}
 }
 
-// rpmKeyScript fetches a key into a file and has rpm trust it: that one alone, whatever
-// else the file holds that was fetched, for rpm would take all of it, for all
-// repositories. The proxy is that of the host's environment, which neither a
-// login's nor sudo's need be. rpm does not wait for another one at work, so it
-// is asked again, and who that is is said.
-func rpmKeyScript(address, fingerprint, path string) string {
-	return `umask 022
+// rpmKeyScript fetches a key into a file: that one alone, whatever else the file
+// holds that was fetched, for rpm would take all of it, for all repositories. A
+// list, in the shell's words, must be what this key has signed. The proxy is that
+// of the host's environment, which neither a login's nor sudo's need be.
+func rpmKeyScript(address, fingerprint, path, list string) string {
+	script := `umask 022
 key=` + path + ` work=$(mktemp -d) || exit 1
 mkdir -p "${key%/*}"
-ends() {
-	if [ -n "$2" ]; then echo "$2" >&2; fi
+fails() {
+	echo "$1" >&2
 	rm -rf "$work"
-	exit "$1"
+	exit 1
 }
 if [ -r /etc/environment ]; then
 	while IFS= read -r line || [ -n "$line" ]; do
@@ -240,41 +239,94 @@ if [ -r /etc/environment ]; then
 		esac
 	done </etc/environment
 fi
-if command -v curl >/dev/null; then
-	curl -fsSL -o "$work/new" ` + quote(address) + `
-else
-	wget -q -O "$work/new" ` + quote(address) + `
-fi || ends 1 "it could not be fetched"
-mkdir -m 700 "$work/gpg"
-gpg --homedir "$work/gpg" --batch --quiet --import "$work/new" 2>"$work/said"
-gpg --homedir "$work/gpg" --batch --quiet --armor --export ` + fingerprint + ` >"$work/key" 2>>"$work/said"
-[ -s "$work/key" ] || ends 1 "the key that was fetched is not ` + fingerprint + `: $(cat "$work/said")"
-cp "$work/key" "$key" && chmod 644 "$key" || ends 1
-nl='
-'
-told= waited=0
-while :; do
-	out=$(rpm --import "$key" 2>&1) && ends 0
-	case $out in *'transaction lock'*) ;; *) ends 1 "$out" ;; esac
-	pid= by='another program'
-	IFS=$nl
-	for line in $(ls -ln /proc/[0-9]*/fd/ 2>/dev/null | grep -E -e '^/proc/[0-9]+/fd/:' -e ' -> .*/\.rpm\.lock$'); do
-		case $line in
-		/proc/*)
-			pid=${line#/proc/}
-			pid=${pid%%/*}
-			;;
-		*) if [ -r "/proc/$pid/cmdline" ]; then by="$(tr '\000' ' ' <"/proc/$pid/cmdline")(pid $pid)"; fi ;;
-		esac
-	done
-	IFS=' 	'$nl
-	[ "$waited" -lt 1500 ] || ends 1 "waited in vain: the lock of rpm is held by $by"
-	if [ "$by" != "$told" ]; then echo "waiting: the lock of rpm is held by $by"; told=$by; fi
-	sleep 5
-	waited=$((waited + 5))
-done
+fetch() {
+	if command -v curl >/dev/null; then
+		curl -fsSL -o "$work/$1" "$2"
+	else
+		wget -q -O "$work/$1" "$2"
+	fi || fails "$2 could not be fetched"
+}
+fetch new ` + quote(address) + `
+mkdir -m 700 "$work/all" "$work/one"
+gpg --homedir "$work/all" --batch --quiet --import "$work/new" 2>"$work/said"
+gpg --homedir "$work/all" --batch --quiet --armor --export ` + fingerprint + ` >"$work/key" 2>>"$work/said"
+[ -s "$work/key" ] || fails "the key that was fetched is not ` + fingerprint + `: $(cat "$work/said")"
+`
+	if list != "" {
+		script += `fetch list ` + list + `
+fetch list.asc ` + list + `.asc
+gpg --homedir "$work/one" --batch --quiet --import "$work/key" 2>/dev/null
+said=$(gpg --homedir "$work/one" --batch --verify "$work/list.asc" "$work/list" 2>&1) || fails "the repository is not signed with ` + fingerprint + `:
+$said"
+`
+	}
+	return script + `cp "$work/key" "$key.new" && chmod 644 "$key.new" && mv -f "$key.new" "$key" || fails "$key cannot be written"
+rm -rf "$work"
 `
 }
+
+// rpmTrustScript has rpm trust the key in a file, for all repositories: what it
+// signs may be installed from any.
+func rpmTrustScript(path string) string {
+	return rpmPatiently + "patiently rpm --import " + path + "\n"
+}
+
+// rpmDistrustScript ends that, unless another file that is there for a repository
+// holds the key, too. rpm calls a key by the end of its fingerprint.
+func rpmDistrustScript(fingerprint, path string) string {
+	name := "gpg-pubkey-" + strings.ToLower(fingerprint[len(fingerprint)-8:])
+	return rpmPatiently + `key=` + path + ` work=$(mktemp -d) || exit 1
+other=
+for file in "${key%/*}"/*; do
+	if [ "$file" = "$key" ] || [ ! -f "$file" ]; then continue; fi
+	case $(gpg --homedir "$work" --batch --with-colons --show-keys "$file" 2>/dev/null) in *:` + fingerprint + `:*) other=$file ;; esac
+done
+rm -rf "$work"
+if [ -n "$other" ]; then
+	echo "rpm goes on trusting ` + fingerprint + `: it is in $other, too"
+elif rpm -q ` + name + ` >/dev/null; then
+	patiently rpm -e --allmatches ` + name + `
+fi
+`
+}
+
+// rpmPatiently is a function: rpm does not wait for another one at work, so it is
+// asked again, and who that is is said.
+const rpmPatiently = `patiently() {
+	nl='
+'
+	told= waited=0
+	while :; do
+		out=$("$@" 2>&1) && return 0
+		case $out in
+		*'transaction lock'*) ;;
+		*)
+			echo "$out" >&2
+			exit 1
+			;;
+		esac
+		pid= by='another program'
+		IFS=$nl
+		for line in $(ls -ln /proc/[0-9]*/fd/ 2>/dev/null | grep -E -e '^/proc/[0-9]+/fd/:' -e ' -> .*/\.rpm\.lock$'); do
+			case $line in
+			/proc/*)
+				pid=${line#/proc/}
+				pid=${pid%%/*}
+				;;
+			*) if [ -r "/proc/$pid/cmdline" ]; then by="$(tr '\000' ' ' <"/proc/$pid/cmdline")(pid $pid)"; fi ;;
+			esac
+		done
+		IFS=' 	'$nl
+		if [ "$waited" -ge 1500 ]; then
+			echo "waited in vain: the lock of rpm is held by $by" >&2
+			exit 1
+		fi
+		if [ "$by" != "$told" ]; then echo "waiting: the lock of rpm is held by $by"; told=$by; fi
+		sleep 5
+		waited=$((waited + 5))
+	done
+}
+`
 
 // keepPinned tells everybody's apt of the version that there is now, so that no
 // upgrade mixes it with another.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -40,7 +41,7 @@ func TestRPMKey(t *testing.T) {
 			put("curl", fmt.Sprintf("#!/bin/sh\necho \"$https_proxy\" >%s/proxy\ncp %s \"$3\"\n", dir, served), 0o755)
 			put("rpm", fmt.Sprintf("#!/bin/sh\ncp \"$2\" %s/trusted\n", dir), 0o755)
 			environment := put("environment", "PATH=\"/usr/bin\"\nhttps_proxy=\"http://proxy.example:3128\"", 0o644)
-			script := strings.NewReplacer(cudaRPMPath, dir+"/pki/key", "/etc/environment", environment).Replace(rpmKeyScript("https://mirror.example/key", wishedPrint, cudaRPMPath))
+			script := strings.NewReplacer(cudaRPMPath, dir+"/pki/key", "/etc/environment", environment).Replace(rpmKeyScript("https://mirror.example/key", wishedPrint, cudaRPMPath, "") + rpmTrustScript(cudaRPMPath))
 			cmd := exec.Command("sh", "-c", script)
 			cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "TMPDIR=" + dir, "HOME=" + dir}
 			out, err := cmd.CombinedOutput()
@@ -70,6 +71,56 @@ func TestRPMKey(t *testing.T) {
 				t.Errorf("rpm trusts %d keys:\n%s", n, keys)
 			}
 		})
+	}
+}
+
+// rpm is told to trust a key no longer, unless another repository's file holds it,
+// too, or it does not trust it.
+func TestRPMDistrust(t *testing.T) {
+	if _, err := exec.LookPath("gpg"); err != nil {
+		t.Skip("gpg is not here")
+	}
+	const erased = "-e --allmatches gpg-pubkey-bb2d434e\n"
+	for name, c := range map[string]struct {
+		other   string // what another file of keys holds
+		trusted bool
+		want    string // what rpm is told
+	}{
+		"its own":                   {trusted: true, want: erased},
+		"beside a stranger's":       {other: strangersKey, trusted: true, want: erased},
+		"another repository's, too": {other: strangersKey + wishedKey, trusted: true},
+		"not trusted":               {},
+	} {
+		for _, shell := range testShells {
+			if _, err := exec.LookPath(shell[0]); err != nil {
+				continue
+			}
+			t.Run(name+" in "+shell[0], func(t *testing.T) {
+				dir, keys := t.TempDir(), t.TempDir()
+				put := func(path, text string, mode os.FileMode) string {
+					if err := os.WriteFile(path, []byte(text), mode); err != nil {
+						t.Fatal(err)
+					}
+					return path
+				}
+				key := put(filepath.Join(keys, "ours.pub"), wishedKey, 0o644)
+				if c.other != "" {
+					put(filepath.Join(keys, "other.pub"), c.other, 0o644)
+				}
+				put(filepath.Join(dir, "rpm"), fmt.Sprintf("#!/bin/sh\ncase $1 in -q) %t ;; *) echo \"$*\" >>%s/told ;; esac\n", c.trusted, dir), 0o755)
+				cmd := exec.Command(shell[0], append(slices.Clone(shell[1:]), "-c", rpmDistrustScript(wishedPrint, key))...)
+				cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "TMPDIR=" + dir, "HOME=" + dir}
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
+				if told, _ := os.ReadFile(filepath.Join(dir, "told")); string(told) != c.want {
+					t.Errorf("rpm was told %q, want %q", told, c.want)
+				}
+				if left, _ := filepath.Glob(filepath.Join(dir, "tmp*")); left != nil {
+					t.Errorf("left behind: %v", left)
+				}
+			})
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/runai-prep/runai-prep/inventory"
 	"github.com/runai-prep/runai-prep/remote"
@@ -80,7 +81,7 @@ func (p *kubernetesPlan) own(c *change, path, content string) (ok bool) {
 	}
 	ours := slices.ContainsFunc(p.f.ledger.entries, func(e entry) bool { return e.path == path && e.kind == "file" })
 	if has.Presence != Absent && !(ours && has.Presence == Present) {
-		c.State, c.Steps = Unmet, nil
+		c.State, c.Steps, c.adds = Unmet, nil, nil
 		c.Have, c.Hint = path+" is there, and runai-prep did not write it", "remove it, or give it another name"
 		return false
 	}
@@ -145,7 +146,7 @@ func (f *kubernetesFacts) isThere(e entry) bool {
 		return true
 	case e.kind == "off":
 		return hasLine(has.content, offMark+e.text)
-	case e.kind == "made":
+	case e.kind == "made" || e.kind == "trusted":
 		return has.Presence != Absent
 	case e.kind == "disabled":
 		return true // what we have switched off is given back, or forgotten then
@@ -175,7 +176,7 @@ func (p *kubernetesPlan) removal(path string) (change, bool) {
 	c := change{Finding: Finding{Subject: path, State: Pending, Want: "absent", Why: noLonger}}
 	has := p.f.file(path)
 	var ours bool
-	var off, units []string
+	var off, units, trusted []string
 	for _, e := range p.f.ledger.entries {
 		if e.path != path || slices.Contains(p.kept, e) {
 			continue
@@ -187,6 +188,8 @@ func (p *kubernetesPlan) removal(path string) (change, bool) {
 			off = append(off, e.text)
 		case "disabled":
 			units = append(units, e.text)
+		case "trusted":
+			trusted = append(trusted, e.text)
 		}
 	}
 	switch content := commentIn(has.content, off); {
@@ -211,6 +214,16 @@ func (p *kubernetesPlan) removal(path string) (change, bool) {
 	case ours:
 		c.Have = "written by runai-prep"
 		c.Hint = "what the kernel has of it now stays until the next boot"
+		if slices.Contains(toolkitPaths, path) {
+			c.Hint = "what was installed from there stays, and runtimes go on knowing of it"
+		}
+		for _, key := range trusted {
+			c.Have += ", and rpm trusts it"
+			c.Steps = append(c.Steps, remote.Step{
+				Title: "have rpm trust " + key + " no longer",
+				Run:   &remote.Command{Timeout: 30 * time.Minute, Detached: true, Script: rpmDistrustScript(key, path)},
+			})
+		}
 		c.Steps = append(c.Steps, remote.Step{Title: "remove " + path, Remove: &remote.Removal{Path: path, Old: has.old(), Ours: true}})
 	default:
 		c.State, c.Have, c.Hint, c.drops = OK, "it was changed since runai-prep wrote it, and is left alone", "remove it by hand if nobody needs it", nil

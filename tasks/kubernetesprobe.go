@@ -27,9 +27,9 @@ func probeKubernetes(h inventory.Host) string {
 	b.WriteString(probeOnce + probeRunning)
 	switch {
 	case kubernetesWished(h):
-		b.WriteString(probeIdentity + probeSwap + probeModuleSettings + probeRuntimeConfigs + probeGPUHost + probeNetwork + probeSecurity + probeTimeService + probeVersions)
+		b.WriteString(probeIdentity + probeSwap + probeModuleSettings + probeRuntimeConfigs + probeGPUHost(h) + probeNetwork + probeSecurity + probeTimeService + probeVersions)
 	case h.Toolkit != nil:
-		b.WriteString(probeIdentity + probeRuntimeConfigs + probeGPUHost + probeVersions)
+		b.WriteString(probeIdentity + probeRuntimeConfigs + probeGPUHost(h) + probeVersions)
 	}
 	b.WriteString(probeRemembered)
 	if kubernetesWished(h) {
@@ -179,7 +179,7 @@ if which containerd; then
 	each /etc/containerd/conf.d/*.toml /etc/containerd/config.d/*.toml
 fi
 if which dockerd; then once ` + dockerPath + `; fi
-if which crio; then each /etc/crio/crio.conf /usr/lib/crio/crio.conf.d/*.conf /etc/crio/crio.conf.d/*.conf; fi
+if which crio; then each /etc/crio/crio.conf /usr/lib/crio/crio.conf.d/*.conf /etc/crio/crio.conf.d/*; fi
 for name in kubelet k3s k3s-agent rke2-server rke2-agent containerd docker crio; do
 	if running "$name"; then :; fi
 done

@@ -123,7 +123,7 @@ func (r *kubernetesReader) read(b block) error {
 		r.chrony(b)
 	case "program":
 		r.program(b)
-	case "gpus", "tool":
+	case "gpus", "tool", "trusted":
 		r.toolkit(b)
 	case "date":
 		return r.date(b)
@@ -440,9 +440,15 @@ func (f *kubernetesFacts) dockerDriver() string {
 	return driver
 }
 
+// crioConfigs are crio.conf and the drop-ins, of which CRI-O reads every file,
+// whatever its name ends with.
+func (f *kubernetesFacts) crioConfigs() []file {
+	return f.configs("/etc/crio/crio.conf", "/usr/lib/crio/crio.conf.d/", "/etc/crio/crio.conf.d/")
+}
+
 func (f *kubernetesFacts) crioDriver() string {
 	driver := "systemd"
-	for _, has := range f.configs("/etc/crio/crio.conf", "/usr/lib/crio/crio.conf.d/", "/etc/crio/crio.conf.d/") {
+	for _, has := range f.crioConfigs() {
 		doc, err := parseTOML(has.content)
 		if err != nil {
 			return "unclear"

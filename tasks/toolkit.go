@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/runai-prep/runai-prep/inventory"
 )
 
 // The NVIDIA Container Toolkit is what lets a container see the GPUs of its
@@ -23,9 +25,13 @@ const (
 	toolkitPackage    = "nvidia-container-toolkit"
 )
 
+// toolkitPaths are the repository, as we set it up.
+var toolkitPaths = []string{toolkitKeyPath, toolkitAptPath, toolkitRPMKeyPath, toolkitYumPath, toolkitZyppPath}
+
 // probeGPUHost looks for an NVIDIA GPU on the PCI bus, and for the toolkit where
-// there is one.
-const probeGPUHost = `toolkit=
+// there is one. Which keys rpm trusts matters only where zypper is to be given one.
+func probeGPUHost(h inventory.Host) string {
+	script := `toolkit=
 for dir in /sys/bus/pci/devices/*; do
 	if [ -r "$dir/vendor" ] && [ -r "$dir/class" ]; then
 		read -r vendor <"$dir/vendor"
@@ -52,11 +58,27 @@ if [ -n "$toolkit" ]; then
 			break
 		fi
 	done
-	for file in ` + toolkitKeyPath + ` ` + toolkitAptPath + ` ` + toolkitRPMKeyPath + ` ` + toolkitYumPath + ` ` + toolkitZyppPath + `; do
+	for file in ` + strings.Join(toolkitPaths, " ") + `; do
 		if [ -e "$file" ]; then once "$file"; fi
 	done
-fi
 `
+	if h.Toolkit != nil {
+		script += `	if [ "$manager_name" = zypper ]; then
+		slurp ` + toolkitZyppPath + `
+		case $slurped in *' ` + toolkitPrint(h) + `.'*) ;; *) ran trusted rpm -q --qf '%{version}\n' gpg-pubkey ;; esac
+	fi
+`
+	}
+	return script + "fi\n"
+}
+
+// toolkitPrint is the fingerprint of the key that the repository is signed with.
+func toolkitPrint(h inventory.Host) string {
+	if key := h.Toolkit.RepositoryKey; key != "" {
+		return key
+	}
+	return toolkitKey
+}
 
 // toolkitFacts are what a host with GPUs has of the toolkit.
 type toolkitFacts struct {
@@ -64,6 +86,14 @@ type toolkitFacts struct {
 	CTK      string `json:"ctk"`      // nvidia-ctk; empty: not there
 	Runtime  string `json:"runtime"`  // nvidia-container-runtime
 	Operator bool   `json:"operator"` // the GPU Operator has brought one
+	// Trusted are the keys that rpm trusts, by the end of their fingerprints; asked
+	// where zypper is to be given one.
+	Trusted []string `json:"rpm_keys,omitempty"`
+}
+
+// trusts reports whether rpm trusts a key.
+func (t *toolkitFacts) trusts(fingerprint string) bool {
+	return slices.ContainsFunc(t.Trusted, func(end string) bool { return strings.HasSuffix(fingerprint, end) })
 }
 
 func (r *kubernetesReader) toolkit(b block) {
@@ -75,6 +105,12 @@ func (r *kubernetesReader) toolkit(b block) {
 	switch {
 	case b.kind == "gpus":
 		f.Toolkit.Driver = b.noted("driver")
+	case b.kind == "trusted":
+		for _, line := range b.lines {
+			if end := strings.ToUpper(line); strings.Trim(end, "0123456789ABCDEF") == "" && len(end) >= 8 {
+				f.Toolkit.Trusted = append(f.Toolkit.Trusted, end)
+			}
+		}
 	case name == "nvidia-ctk":
 		f.Toolkit.CTK = path
 	case name == "nvidia-container-runtime":
@@ -108,7 +144,7 @@ func (f *kubernetesFacts) told(name string) bool {
 		doc, err := parseJSON(f.files[dockerPath].content)
 		return err == nil && isNVIDIA(doc["runtimes"])
 	case "crio":
-		for _, has := range f.configs("/etc/crio/crio.conf", "/usr/lib/crio/crio.conf.d/", "/etc/crio/crio.conf.d/") {
+		for _, has := range f.crioConfigs() {
 			if doc, err := parseTOML(has.content); err == nil && isNVIDIA(tomlAt(doc, "crio", "runtime", "runtimes")) {
 				return true
 			}
@@ -192,7 +228,9 @@ func (p *kubernetesPlan) toolkit() []change {
 		}
 	}
 	for _, name := range untold {
-		c.Steps = append(c.Steps, tellRuntime(name)...)
+		if !p.tellRuntime(&c, name) {
+			return []change{c}
+		}
 	}
 	if c.Steps != nil {
 		c.State = Pending
@@ -206,7 +244,7 @@ func (p *kubernetesPlan) toolkit() []change {
 
 // keepToolkit keeps the repository that we set up.
 func (p *kubernetesPlan) keepToolkit() {
-	for _, path := range []string{toolkitKeyPath, toolkitAptPath, toolkitRPMKeyPath, toolkitYumPath, toolkitZyppPath} {
+	for _, path := range toolkitPaths {
 		p.keep(path)
 	}
 }

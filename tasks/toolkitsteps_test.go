@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // The machine's own apt refuses a repository that another key has signed, or
@@ -98,6 +100,57 @@ func TestAptKey(t *testing.T) {
 					t.Errorf("left behind: %v, %q", left, got)
 				}
 			})
+		}
+	}
+}
+
+// CRI-O is told of NVIDIA's runtime with what is set for the one that it wraps.
+func TestCRIODropIn(t *testing.T) {
+	const path = "/etc/crio/crio.conf.d/"
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  map[string]any // of the runtime, beside its path and type; nil: a fault
+	}{
+		"the default's": {map[string]string{
+			"/etc/crio/crio.conf": "[crio.runtime]\ndefault_runtime = 'runc'\n[crio.runtime.runtimes.runc]\nmonitor_path = '/a'\n",
+			path + "10-crio.conf": "[crio.runtime]\ndefault_runtime = 'kata'\n[crio.runtime.runtimes.kata]\nruntime_type = 'vm'\nmonitor_path = '/b'\n",
+		}, map[string]any{"monitor_path": "/b"}},
+		"a later file's table, whole": {map[string]string{
+			path + "10-crio.conf": "[crio.runtime.runtimes.crun]\nmonitor_path = '/a'\nruntime_root = '/run/crun'\n",
+			path + "20-site.toml": "[crio.runtime.runtimes.crun]\nmonitor_path = '/b'\nallowed_annotations = ['x']\n",
+		}, map[string]any{"monitor_path": "/b", "allowed_annotations": []any{"x"}}},
+		"runc's before crun's": {map[string]string{
+			path + "10-crio.conf": "[crio.runtime.runtimes.crun]\nmonitor_path = '/a'\n[crio.runtime.runtimes.runc]\nmonitor_path = '/b'\n",
+		}, map[string]any{"monitor_path": "/b"}},
+		"nothing is set":      {nil, map[string]any{}},
+		"a file with a fault": {map[string]string{path + "10-crio.conf": "[crio\n"}, nil},
+	} {
+		f := &kubernetesFacts{Toolkit: &toolkitFacts{}, files: map[string]file{}}
+		for at, content := range c.files {
+			f.files[at] = file{Path: at, Presence: Present, content: content}
+		}
+		content, _, err := f.crioDropIn()
+		if c.want == nil {
+			if err == nil || !strings.Contains(err.Error(), path+"10-crio.conf cannot be read") {
+				t.Errorf("%s: %v\n%s", name, err, content)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		c.want["runtime_path"], c.want["runtime_type"] = "/usr/bin/nvidia-container-runtime", "oci"
+		doc, err := parseTOML(content)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, tomlAt(doc, "crio", "runtime", "runtimes", "nvidia")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		f.files[crioDropInPath] = file{Path: crioDropInPath, Presence: Present, content: content}
+		if !f.told("crio") {
+			t.Errorf("%s: what was written is not read back:\n%s", name, content)
 		}
 	}
 }
