@@ -17,9 +17,15 @@ import (
 //go:embed recipes/toolkit.sh
 var toolkitRecipe string
 
-// toolkitDebs are look-alikes of NVIDIA's packages, with the real nvidia-ctk.
-var toolkitDebs = part{name: "toolkit-debs", recipe: toolkitRecipe,
-	build: func(ctx context.Context, l *Lab, out string) error { return l.script(ctx, toolkitRecipe, out) }}
+// toolkitPackages are look-alikes of NVIDIA's packages, with the real nvidia-ctk.
+func toolkitPackages(versions ...string) part {
+	return part{name: "toolkit-debs", recipe: toolkitRecipe + strings.Join(versions, " "),
+		build: func(ctx context.Context, l *Lab, out string) error {
+			return l.script(ctx, toolkitRecipe, append([]string{out}, versions...)...)
+		}}
+}
+
+var toolkitDebs = toolkitPackages("1.17.8")
 
 // containerd is Debian's, as packages.
 var containerd = layer("containerd-debs", `mkdir /debs; cd /debs

@@ -1,11 +1,12 @@
-# toolkit.sh OUT: look-alikes of NVIDIA's packages of the Container Toolkit 1.17.8,
+# toolkit.sh OUT VERSION...: look-alikes of NVIDIA's packages of the Container Toolkit,
 # named and depending on each other as NVIDIA's are. nvidia-ctk in them is the real
 # one, built from its module; what runs containers is a script that only says who
 # it is.
 set -eu
-out=$1 v=1.17.8
+out=$1; shift
 mkdir -p "$out"
-tree=$(mktemp -d); trap 'rm -rf "$tree"' EXIT
+tree=
+trap 'rm -rf "$tree"' EXIT
 
 package() { # NAME DEPENDS
   mkdir -p "$tree/$1/DEBIAN"
@@ -21,11 +22,16 @@ program() { # PATH: a script that says who it is
   chmod 755 "$1"
 }
 
-GOBIN="$tree/nvidia-container-toolkit-base/usr/bin" go install -p 1 -ldflags '-s -w' "github.com/NVIDIA/nvidia-container-toolkit/cmd/nvidia-ctk@v$v"
-program "$tree/nvidia-container-toolkit-base/usr/bin/nvidia-container-runtime"
-package nvidia-container-toolkit-base 'libc6'
-program "$tree/libnvidia-container-tools/usr/bin/nvidia-container-cli"
-package libnvidia-container1 'libc6'
-package libnvidia-container-tools "libnvidia-container1 (>= $v-1)"
-program "$tree/nvidia-container-toolkit/usr/bin/nvidia-container-runtime-hook"
-package nvidia-container-toolkit "nvidia-container-toolkit-base (= $v-1), libnvidia-container-tools (>= $v-1)"
+for v; do
+  tree=$(mktemp -d)
+  GOBIN="$tree/nvidia-container-toolkit-base/usr/bin" go install -p 1 \
+    -ldflags "-s -w -X github.com/NVIDIA/nvidia-container-toolkit/internal/info.version=$v" "github.com/NVIDIA/nvidia-container-toolkit/cmd/nvidia-ctk@v$v"
+  program "$tree/nvidia-container-toolkit-base/usr/bin/nvidia-container-runtime"
+  package nvidia-container-toolkit-base 'libc6'
+  program "$tree/libnvidia-container-tools/usr/bin/nvidia-container-cli"
+  package libnvidia-container1 'libc6'
+  package libnvidia-container-tools "libnvidia-container1 (>= $v-1)"
+  program "$tree/nvidia-container-toolkit/usr/bin/nvidia-container-runtime-hook"
+  package nvidia-container-toolkit "nvidia-container-toolkit-base (= $v-1), libnvidia-container-tools (>= $v-1)"
+  rm -rf "$tree"
+done
