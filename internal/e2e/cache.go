@@ -113,14 +113,22 @@ func lowerdirs(ctx context.Context, l *Lab, parts ...part) (string, error) {
 	return strings.Join(dirs, ":"), nil
 }
 
-var base = part{name: "base", recipe: baseRecipe,
-	build: func(ctx context.Context, l *Lab, out string) error {
-		mirror, err := debianMirror(ctx)
-		if err != nil {
-			return err
-		}
-		return l.script(ctx, baseRecipe, out, mirror, suite)
-	}}
+// baseOf is the base system of a Debian.
+func baseOf(name, suite string) part {
+	return part{name: name, recipe: baseRecipe,
+		build: func(ctx context.Context, l *Lab, out string) error {
+			mirror, err := debianMirror(ctx)
+			if err != nil {
+				return err
+			}
+			return l.script(ctx, baseRecipe, out, mirror, suite)
+		}}
+}
+
+var (
+	base   = baseOf("base", suite)
+	base13 = baseOf("base-13", "trixie")
+)
 
 var (
 	kernel    = layer("kernel", kernelRecipe, base)

@@ -103,6 +103,9 @@ func Disk(size string) Option {
 	return func(o *options) { o.disk = size }
 }
 
+// Debian13 makes a host of trixie instead of bookworm. Without a kernel or tools.
+func Debian13() Option { return func(o *options) { o.debian13 = true } }
+
 // Setup changes a host's root file system before its first boot. Hosts only.
 func Setup(f func(root string) error) Option {
 	return func(o *options) { o.setup = append(o.setup, f) }
@@ -119,10 +122,12 @@ func (l *Lab) host(ctx context.Context, name string, opts []Option) (*Machine, e
 		return nil, err
 	}
 	parts := append(o.layers, base)
-	switch o.gpu {
-	case gpuFromNothing:
+	switch {
+	case o.debian13:
+		parts = append(o.layers, base13)
+	case o.gpu == gpuFromNothing:
 		parts = append(o.layers, kernel, base)
-	case gpuWithTools:
+	case o.gpu == gpuWithTools:
 		parts = append(o.layers, tools, kernel, base)
 	}
 	lower, err := lowerdirs(ctx, l, parts...)

@@ -55,6 +55,7 @@ type options struct {
 	disk       string
 	nfsServer  bool
 	gpu        gpuStart
+	debian13   bool
 	nvSwitches int
 	layers     []part // of a host, over the base
 	setup      []func(root string) error
