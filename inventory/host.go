@@ -127,6 +127,15 @@ type Proxy struct {
 // HasURL reports whether there is a proxy to be asked. It is false of nil.
 func (p *Proxy) HasURL() bool { return p != nil && (p.HTTPProxy != "" || p.HTTPSProxy != "") }
 
+// Straight are the values of Direct.
+func (p *Proxy) Straight() []string {
+	entries := make([]string, len(p.Direct))
+	for i, d := range p.Direct {
+		entries[i] = d.Value
+	}
+	return entries
+}
+
 // A Squid makes the host itself the outbound proxy.
 type Squid struct {
 	Port    int

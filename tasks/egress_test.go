@@ -102,7 +102,7 @@ func TestAnotherWorker(t *testing.T) {
 }
 host "gpu-[01:03].cluster.example" { address = "10.0.1.${index}" }
 `
-	before := wishOf(loadHost(t, fleet).Proxy)
+	before := wishOf(loadHost(t, fleet))
 	for text, same := range map[string]bool{
 		`host "gpu-04.cluster.example" { address = "10.0.1.4" }`:               true,
 		`host "gpu-04" { address = "10.0.1.4" }`:                               true,
@@ -111,7 +111,7 @@ host "gpu-[01:03].cluster.example" { address = "10.0.1.${index}" }
 		`host "gpu-04.cluster.example" { address = "gpu-04.cluster.example" }`: true,
 	} {
 		h := loadHost(t, fleet+text+"\n")
-		after := wishOf(h.Proxy)
+		after := wishOf(h)
 		if (after.dropIn() == before.dropIn()) != same || slices.Equal(after.secretAssignments(), before.secretAssignments()) != same {
 			t.Errorf("%s: NO_PROXY is now %s, was %s", text, after.noProxy, before.noProxy)
 		}

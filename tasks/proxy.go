@@ -44,7 +44,7 @@ func probeProxy(h inventory.Host) string {
 	wished := "false"
 	w := proxyWish{}
 	if h.Proxy != nil {
-		wished, w = "true", wishOf(h.Proxy)
+		wished, w = "true", wishOf(h)
 	}
 	var b strings.Builder
 	b.WriteString("manager\n" + probeUser(h) + "show " + ledgerPath("proxy") + "\n")

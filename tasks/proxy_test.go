@@ -168,3 +168,29 @@ func TestProbeOfUnits(t *testing.T) {
 		}
 	}
 }
+
+// apt does not know networks and domains, so the mirrors that lie in one are
+// named to it; those that do not go through the proxy as anything does.
+func TestMirrorsGoStraight(t *testing.T) {
+	h := loadHost(t, `proxy {
+  http_proxy = "http://proxy.example.com:3128"
+  no_proxy   = [".corp.example", "10.0.0.0/8"]
+}
+nvidia_driver {
+  source         = "cuda-repo"
+  repository     = "http://mirror.corp.example:8081/cuda/debian12/x86_64"
+}
+container_toolkit { repository = "http://10.1.2.3/libnvidia-container" }
+host "localhost" { role = "gpu" }
+`)
+	conf := wishOf(h).aptConf()
+	for _, want := range []string{`Acquire::http::Proxy::mirror.corp.example "DIRECT";`, `Acquire::http::Proxy::10.1.2.3 "DIRECT";`} {
+		if strings.Count(conf, want) != 1 {
+			t.Errorf("want one %s in\n%s", want, conf)
+		}
+	}
+	h.Driver.Repository, h.Toolkit = "http://mirror.example.org/cuda", nil
+	if conf := wishOf(h).aptConf(); strings.Contains(conf, "mirror.example.org") || strings.Contains(conf, "10.1.2.3") {
+		t.Errorf("outside of no_proxy, and straight:\n%s", conf)
+	}
+}

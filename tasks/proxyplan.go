@@ -32,7 +32,7 @@ func planProxy(h inventory.Host, facts Facts) []Finding {
 	}
 	var before, units, trust []change
 	if h.Proxy != nil {
-		p.w, p.why = wishOf(h.Proxy), h.Proxy.Why
+		p.w, p.why = wishOf(h), h.Proxy.Why
 		wished := func(target string) bool { return h.Proxy.Targets == nil || slices.Contains(h.Proxy.Targets, target) }
 		listed := h.Proxy.Targets != nil
 		trust = p.certificates(wished)

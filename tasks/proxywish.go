@@ -4,7 +4,10 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/runai-prep/runai-prep/internal/secret"
@@ -17,14 +20,14 @@ type proxyWish struct {
 	noProxy            string // with commas
 	username, password string
 	certificates       []certificate
+	mirrors            []string // hosts of packages to which noProxy goes straight, without naming each
 }
 
-func wishOf(p *inventory.Proxy) proxyWish {
-	var direct []string
-	for _, d := range p.Direct {
-		direct = append(direct, d.Value)
-	}
+func wishOf(h inventory.Host) proxyWish {
+	p := h.Proxy
+	direct := p.Straight()
 	return proxyWish{
+		mirrors:      straightMirrors(h, direct),
 		http:         p.HTTPProxy,
 		https:        p.HTTPSProxy,
 		noProxy:      strings.Join(direct, ","),
@@ -32,6 +35,44 @@ func wishOf(p *inventory.Proxy) proxyWish {
 		password:     p.Password.Reveal(),
 		certificates: splitCertificates(p.CACertificates),
 	}
+}
+
+// straightMirrors are the hosts of the inventory's own repositories that lie in
+// a network or domain of NO_PROXY.
+func straightMirrors(h inventory.Host, direct []string) []string {
+	var all []string
+	for _, m := range mirrors(h) {
+		if name := m.Hostname(); goesStraight(m, direct) && !slices.Contains(direct, name) && !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// mirrors are the repositories that the inventory names.
+func mirrors(h inventory.Host) []*url.URL {
+	var all []*url.URL
+	add := func(repository string) {
+		if u, err := url.Parse(repository); err == nil && u.Hostname() != "" {
+			all = append(all, u)
+		}
+	}
+	if h.Driver != nil {
+		add(h.Driver.Repository)
+	}
+	if h.Toolkit != nil {
+		add(h.Toolkit.Repository)
+	}
+	return all
+}
+
+// goesStraight reports whether a runtime would go straight to u.
+func goesStraight(u *url.URL, direct []string) bool {
+	port := map[string]int{"http": 80, "https": 443}[u.Scheme]
+	if n, err := strconv.Atoi(u.Port()); err == nil {
+		port = n
+	}
+	return inventory.Direct(inventory.ReaderGo, direct, u.Hostname(), port)
 }
 
 // credentials reports whether anything must be kept from ordinary users.
@@ -100,7 +141,8 @@ func percent(text string) string {
 }
 
 // aptConf is our file for apt. apt knows no lists of what goes direct, only
-// single hosts; ranges and domains cannot be said to it.
+// single hosts; ranges and domains cannot be said to it. Of those the mirrors
+// that the inventory names are said by themselves.
 func (w proxyWish) aptConf() string {
 	var b strings.Builder
 	for _, of := range []struct{ scheme, url string }{{"http", w.http}, {"https", w.https}} {
@@ -108,7 +150,7 @@ func (w proxyWish) aptConf() string {
 			continue
 		}
 		fmt.Fprintf(&b, "Acquire::%s::Proxy \"%s\";\n", of.scheme, w.withCredentials(of.url))
-		for _, direct := range strings.Split(w.noProxy, ",") {
+		for _, direct := range append(strings.Split(w.noProxy, ","), w.mirrors...) {
 			if isHost(direct) {
 				fmt.Fprintf(&b, "Acquire::%s::Proxy::%s \"DIRECT\";\n", of.scheme, direct)
 			}

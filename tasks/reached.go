@@ -28,7 +28,7 @@ func outside(h inventory.Host, host string, port int) remote.Endpoint {
 // runtimeProxy is the proxy that a container runtime, being a program in Go,
 // asks for an address; nil: none.
 func runtimeProxy(p *inventory.Proxy, host string, port int) *remote.HTTPProxy {
-	if p.HTTPSProxy == "" || inventory.Direct(inventory.ReaderGo, strings.Split(wishOf(p).noProxy, ","), host, port) {
+	if p.HTTPSProxy == "" || inventory.Direct(inventory.ReaderGo, p.Straight(), host, port) {
 		return nil
 	}
 	u, err := url.Parse(p.HTTPSProxy)

@@ -24,7 +24,7 @@ func TestCertificates(t *testing.T) {
 	ignoring.Settings = &inventory.Settings{}
 	*ignoring.Settings = *h.Settings
 	ignoring.Ignore = []inventory.Ignored{{Finding: "proxy/docker", Reason: "it has its own"}}
-	w := wishOf(h.Proxy)
+	w := wishOf(h)
 	for manager, want := range map[string]struct{ folder, update string }{
 		"apt":    {"/usr/local/share/ca-certificates/", "update-ca-certificates"},
 		"dnf":    {"/etc/pki/ca-trust/source/anchors/", "update-ca-trust extract"},
