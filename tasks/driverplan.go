@@ -11,6 +11,7 @@ import (
 
 // A driverPlan is a plan being made.
 type driverPlan struct {
+	h    inventory.Host
 	w    driverWish
 	f    *driverFacts
 	need gpuNeed
@@ -51,7 +52,7 @@ func planInstallation(h inventory.Host, f *driverFacts) ([]Finding, *driverPlan)
 	if !ok || h.Driver == nil && len(f.GPUs) == 0 {
 		return nil, nil // the profile asks for a driver where there is a GPU
 	}
-	p := &driverPlan{w: w, f: f, need: needOf(f.GPUs), has: installedOf(f)}
+	p := &driverPlan{h: h, w: w, f: f, need: needOf(f.GPUs), has: installedOf(f)}
 	found := []change{p.gpus()}
 	switch {
 	case len(f.GPUs) == 0 && w.RequireGPU:

@@ -188,7 +188,7 @@ mkdir -p /etc/apt/keyrings
 			Title: "fetch and verify " + address + "/" + key,
 			Run:   &remote.Command{Timeout: 30 * time.Minute, Detached: true, Script: rpmKeyScript(address+"/"+key, fingerprint, cudaRPMPath, "") + rpmTrustScript(cudaRPMPath)},
 		})
-		p.write(c, path, fmt.Sprintf("# Written by runai-prep.\n[runai-prep-cuda]\nname=NVIDIA's repository\nbaseurl=%s\nenabled=1\ngpgcheck=1\ngpgkey=file://%s\n", address, cudaRPMPath))
+		p.write(c, path, fmt.Sprintf("# Written by runai-prep.\n[runai-prep-cuda]\nname=NVIDIA's repository\nbaseurl=%s\nenabled=1\ngpgcheck=1\ngpgkey=file://%s\n%s", address, cudaRPMPath, pastProxy(p.h, p.f.Manager, address)))
 	}
 }
 

@@ -189,6 +189,14 @@ host "localhost" { role = "gpu" }
 			t.Errorf("want one %s in\n%s", want, conf)
 		}
 	}
+	for _, c := range []struct{ manager, repository, want string }{
+		{"dnf", h.Driver.Repository, "proxy=_none_\n"}, {"yum", h.Toolkit.Repository, "proxy=_none_\n"},
+		{"zypper", h.Toolkit.Repository, ""}, {"dnf", toolkitRepository, ""},
+	} {
+		if got := pastProxy(h, c.manager, c.repository); got != c.want {
+			t.Errorf("%s goes to %s with %q, want %q", c.manager, c.repository, got, c.want)
+		}
+	}
 	h.Driver.Repository, h.Toolkit = "http://mirror.example.org/cuda", nil
 	if conf := wishOf(h).aptConf(); strings.Contains(conf, "mirror.example.org") || strings.Contains(conf, "10.1.2.3") {
 		t.Errorf("outside of no_proxy, and straight:\n%s", conf)

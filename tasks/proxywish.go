@@ -41,20 +41,13 @@ func wishOf(h inventory.Host) proxyWish {
 // a network or domain of NO_PROXY.
 func straightMirrors(h inventory.Host, direct []string) []string {
 	var all []string
-	for _, m := range mirrors(h) {
-		if name := m.Hostname(); goesStraight(m, direct) && !slices.Contains(direct, name) && !slices.Contains(all, name) {
-			all = append(all, name)
-		}
-	}
-	return all
-}
-
-// mirrors are the repositories that the inventory names.
-func mirrors(h inventory.Host) []*url.URL {
-	var all []*url.URL
 	add := func(repository string) {
-		if u, err := url.Parse(repository); err == nil && u.Hostname() != "" {
-			all = append(all, u)
+		u, err := url.Parse(repository)
+		if err != nil || !goesStraight(u, direct) {
+			return
+		}
+		if name := u.Hostname(); !slices.Contains(direct, name) && !slices.Contains(all, name) {
+			all = append(all, name)
 		}
 	}
 	if h.Driver != nil {
@@ -66,8 +59,22 @@ func mirrors(h inventory.Host) []*url.URL {
 	return all
 }
 
+// pastProxy is what a repository of dnf's or yum's says that goes past the proxy
+// which their own configuration names, for they know no exceptions; empty: it
+// goes as any other.
+func pastProxy(h inventory.Host, manager, repository string) string {
+	u, err := url.Parse(repository)
+	if err != nil || manager == "zypper" || !h.Proxy.HasURL() || !goesStraight(u, h.Proxy.Straight()) {
+		return ""
+	}
+	return "proxy=_none_\n"
+}
+
 // goesStraight reports whether a runtime would go straight to u.
 func goesStraight(u *url.URL, direct []string) bool {
+	if u.Hostname() == "" {
+		return false
+	}
 	port := map[string]int{"http": 80, "https": 443}[u.Scheme]
 	if n, err := strconv.Atoi(u.Port()); err == nil {
 		port = n

@@ -45,7 +45,7 @@ func (p *kubernetesPlan) installToolkit(c *change) bool {
 		if manager == "zypper" {
 			listPath = toolkitZyppPath
 		}
-		content = toolkitRepo(base, key)
+		content = toolkitRepo(base, key, pastProxy(p.h, p.f.Manager, base))
 		list := quote(base+"/stable/rpm/") + `"$(uname -m)"/repodata/repomd.xml`
 		fetch.Run = &remote.Command{Timeout: 3 * time.Minute, Script: rpmKeyScript(base+"/gpgkey", key, keyPath, list)}
 	default:
@@ -95,8 +95,8 @@ Signed-By: `
 }
 
 // toolkitRepo is the repository as dnf and zypper read it. Its packages are not
-// signed, its lists are.
-func toolkitRepo(base, key string) string {
+// signed, its lists are. Way is a line on the proxy.
+func toolkitRepo(base, key, way string) string {
 	return `# Written by runai-prep: the NVIDIA Container Toolkit, signed with ` + key + `.
 [runai-prep-nvidia-container-toolkit]
 name=NVIDIA Container Toolkit
@@ -104,8 +104,7 @@ baseurl=` + base + `/stable/rpm/$basearch
 repo_gpgcheck=1
 gpgcheck=0
 enabled=1
-gpgkey=file://` + toolkitRPMKeyPath + `
-`
+gpgkey=file://` + toolkitRPMKeyPath + "\n" + way
 }
 
 // aptKeyScript brings the key of the repository, over the way that apt itself
