@@ -1,6 +1,6 @@
 # Requirements of Run:ai 2.16. `text` is the sentence, or the row of the table, of the
-# source; where none was kept, `source` says what the value is taken from. What was
-# not seen is not here.
+# source; where its own words were not kept, `source` begins with Collected, and `text` is
+# the line that was collected. What was not seen is not here.
 
 requirements "runai-2.16" {
   title  = "Run:ai 2.16 cluster requirements"
@@ -26,6 +26,7 @@ requirements "runai-2.16" {
     min_cpus   = 8
     min_memory = "16GB"
     min_disk   = "50GB"
+    text       = "System node (CPU / memory / disk): 8 / 16 / 50."
     source     = "Collected from Run:ai documentation 2.16, Cluster prerequisites"
   }
 }

@@ -1,6 +1,6 @@
 # Requirements of Run:ai 2.18. `text` is the sentence, or the row of the table, of the
-# source; where none was kept, `source` says what the value is taken from. What was
-# not seen is not here.
+# source; where its own words were not kept, `source` begins with Collected, and `text` is
+# the line that was collected. What was not seen is not here.
 
 requirements "runai-2.18" {
   title  = "Run:ai 2.18 cluster requirements"

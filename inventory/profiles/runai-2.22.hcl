@@ -1,6 +1,6 @@
 # Requirements of NVIDIA Run:ai 2.22. `text` is the sentence, or the row of the table, of the
-# source; where none was kept, `source` says what the value is taken from. What was
-# not seen is not here.
+# source; where its own words were not kept, `source` begins with Collected, and `text` is
+# the line that was collected. What was not seen is not here.
 
 requirements "runai-2.22" {
   title  = "NVIDIA Run:ai 2.22 cluster requirements"
@@ -26,6 +26,7 @@ requirements "runai-2.22" {
     min_cpus   = 10
     min_memory = "20GB"
     min_disk   = "50GB"
+    text       = "System node (CPU / memory / disk): 10 / 20 / 50."
     source     = "Collected from NVIDIA Run:ai documentation 2.22, Cluster prerequisites"
   }
 
@@ -33,6 +34,7 @@ requirements "runai-2.22" {
     phase  = "run"
     roles  = ["system"]
     title  = "Run:ai Platform"
+    text   = "From 2.19: app.run.ai, grafana and runailabs.com from system nodes."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 
@@ -40,6 +42,7 @@ requirements "runai-2.22" {
     phase  = "run"
     roles  = ["system"]
     title  = "Grafana"
+    text   = "From 2.19: app.run.ai, grafana and runailabs.com from system nodes."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 
@@ -47,36 +50,42 @@ requirements "runai-2.22" {
     phase  = "run"
     roles  = ["system"]
     title  = "Grafana, runailabs.com"
+    text   = "From 2.19: app.run.ai, grafana and runailabs.com from system nodes."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 
   endpoint "gcr.io:443" {
     phase  = "install"
     title  = "Google Container Registry"
+    text   = "From 2.19: gcr.io, registry.k8s.io, quay.io, docker.io from all nodes."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 
   endpoint "registry.k8s.io:443" {
     phase  = "install"
     title  = "Kubernetes Registry"
+    text   = "From 2.19: gcr.io, registry.k8s.io, quay.io, docker.io from all nodes."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 
   endpoint "quay.io:443" {
     phase  = "install"
     title  = "Red Hat Container Registry"
+    text   = "From 2.19: gcr.io, registry.k8s.io, quay.io, docker.io from all nodes."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 
   endpoint "docker.io:443" {
     phase  = "install"
     title  = "Docker Hub Registry"
+    text   = "From 2.19: gcr.io, registry.k8s.io, quay.io, docker.io from all nodes."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 
   endpoint "runai.jfrog.io:443" {
     phase  = "install"
     title  = "JFrog Artifactory"
+    text   = "From 2.19: runai.jfrog.io."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 }

@@ -1,6 +1,6 @@
 # Requirements of NVIDIA Run:ai 2.23. `text` is the sentence, or the row of the table, of the
-# source; where none was kept, `source` says what the value is taken from. What was
-# not seen is not here.
+# source; where its own words were not kept, `source` begins with Collected, and `text` is
+# the line that was collected. What was not seen is not here.
 
 requirements "runai-2.23" {
   title  = "NVIDIA Run:ai 2.23 cluster requirements"
@@ -24,6 +24,7 @@ requirements "runai-2.23" {
     phase  = "run"
     roles  = ["system"]
     title  = "Run:ai Platform"
+    text   = "From 2.19: app.run.ai, grafana and runailabs.com from system nodes."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 
@@ -31,6 +32,7 @@ requirements "runai-2.23" {
     phase  = "run"
     roles  = ["system"]
     title  = "Grafana"
+    text   = "From 2.19: app.run.ai, grafana and runailabs.com from system nodes."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 
@@ -38,36 +40,42 @@ requirements "runai-2.23" {
     phase  = "run"
     roles  = ["system"]
     title  = "Grafana, runailabs.com"
+    text   = "From 2.19: app.run.ai, grafana and runailabs.com from system nodes."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 
   endpoint "gcr.io:443" {
     phase  = "install"
     title  = "Google Container Registry"
+    text   = "From 2.19: gcr.io, registry.k8s.io, quay.io, docker.io from all nodes."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 
   endpoint "registry.k8s.io:443" {
     phase  = "install"
     title  = "Kubernetes Registry"
+    text   = "From 2.19: gcr.io, registry.k8s.io, quay.io, docker.io from all nodes."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 
   endpoint "quay.io:443" {
     phase  = "install"
     title  = "Red Hat Container Registry"
+    text   = "From 2.19: gcr.io, registry.k8s.io, quay.io, docker.io from all nodes."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 
   endpoint "docker.io:443" {
     phase  = "install"
     title  = "Docker Hub Registry"
+    text   = "From 2.19: gcr.io, registry.k8s.io, quay.io, docker.io from all nodes."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 
   endpoint "runai.jfrog.io:443" {
     phase  = "install"
     title  = "JFrog Artifactory"
+    text   = "From 2.19: runai.jfrog.io."
     source = "Collected from Run:ai's documentation, Network requirements, 'from 2.19'"
   }
 }
