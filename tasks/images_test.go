@@ -115,6 +115,27 @@ func TestImagesBeforeAnUnknownDriver(t *testing.T) {
 			t.Errorf("%s before a driver %s: %d, want %d", c.required, c.wish, got, c.want)
 		}
 	}
+	// So the whole plan says, of a repository that is still to be set up.
+	f, d := &driverFacts{}, wishedFor("")
+	for _, part := range []part{debian12, cudaRepo, wish(">= 550, < 551")} {
+		part(f, d)
+	}
+	h := inventory.Host{Name: "gpu-01", Role: "gpu", Settings: &inventory.Settings{Driver: d, Sudo: inventory.Sudo{Enabled: true}}}
+	states := map[string]State{"cuda>=12.4": Pending, "driver>=550.200": Unknown, "driver>=551": Unmet}
+	for required := range states {
+		h.Images = append(h.Images, inventory.Image{Name: required})
+		f.Images = append(f.Images, remote.Reached{Image: &remote.SeenImage{Name: required, Env: map[string]string{"NVIDIA_REQUIRE_X": required}}})
+	}
+	for _, g := range planDriver(h, f) {
+		required, isImage := strings.CutPrefix(g.Subject, "image ")
+		if isImage && (g.State != states[required] || g.Want != "to run with driver >= 550, < 551, as planned") {
+			t.Errorf("%+v", g)
+		}
+		delete(states, required)
+	}
+	if len(states) > 0 {
+		t.Errorf("not said: %v", states)
+	}
 	var many strings.Builder
 	for i := range mostDriversNamed + 1 {
 		fmt.Fprintf(&many, "driver>=535.%d ", i)
