@@ -1,7 +1,7 @@
 # make demo   build, start the practice fleet, run plan, apply, check on it
 # make test   install what the tests need (apt, when root), vet, test with -race
 # make e2e    real Debian hosts under systemd and a VM with its own kernel (root)
-# make e2e-slow  with NVIDIA's real packages, half a gigabyte, and their real builds (root; an hour)
+# make e2e-slow  with NVIDIA's real packages, half a gigabyte, and their real builds, and Kubernetes' own API server (root; 90 minutes)
 # make lint bench fuzz
 
 SHELL      := /bin/bash
