@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"fmt"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -186,7 +187,7 @@ mkdir -p /etc/apt/keyrings
 		}
 		c.Steps = append(c.Steps, remote.Step{
 			Title: "fetch and verify " + address + "/" + key,
-			Run:   &remote.Command{Timeout: 30 * time.Minute, Detached: true, Script: rpmKeyScript(address+"/"+key, fingerprint, cudaRPMPath, "") + rpmTrustScript(cudaRPMPath)},
+			Run:   &remote.Command{Timeout: 30 * time.Minute, Detached: true, Script: rpmKeyScript(address+"/"+key, fingerprint, cudaRPMPath, "", pastTheProxy(p.h, address)) + rpmTrustScript(cudaRPMPath)},
 		})
 		p.write(c, path, fmt.Sprintf("# Written by runai-prep.\n[runai-prep-cuda]\nname=NVIDIA's repository\nbaseurl=%s\nenabled=1\ngpgcheck=1\ngpgkey=file://%s\n%s", address, cudaRPMPath, pastProxy(p.h, p.f.Manager, address)))
 	}
@@ -218,8 +219,13 @@ done
 // rpmKeyScript fetches a key into a file: that one alone, whatever else the file
 // holds that was fetched, for rpm would take all of it, for all repositories. A
 // list, in the shell's words, must be what this key has signed. The proxy is that
-// of the host's environment, which neither a login's nor sudo's need be.
-func rpmKeyScript(address, fingerprint, path, list string) string {
+// of the host's environment, which neither a login's nor sudo's need be;
+// straight says that it is fetched past it, for not every curl knows networks.
+func rpmKeyScript(address, fingerprint, path, list string, straight bool) string {
+	past := ""
+	if u, err := url.Parse(address); err == nil && straight {
+		past = "export no_proxy=" + u.Hostname() + "${no_proxy:+,$no_proxy}\n"
+	}
 	script := `umask 022
 key=` + path + ` work=$(mktemp -d) || exit 1
 mkdir -p "${key%/*}"
@@ -239,7 +245,7 @@ if [ -r /etc/environment ]; then
 		esac
 	done </etc/environment
 fi
-fetch() {
+` + past + `fetch() {
 	if command -v curl >/dev/null; then
 		curl -fsSL -o "$work/$1" "$2"
 	else
@@ -279,11 +285,12 @@ func rpmDistrustScript(fingerprint, path string) string {
 other=
 for file in "${key%/*}"/*; do
 	if [ "$file" = "$key" ] || [ ! -f "$file" ]; then continue; fi
-	case $(gpg --homedir "$work" --batch --with-colons --show-keys "$file" 2>/dev/null) in *:` + fingerprint + `:*) other=$file ;; esac
+	said=$(gpg --homedir "$work" --batch --with-colons --show-keys "$file" 2>/dev/null) || said=:` + fingerprint + `: # nobody knows
+	case $said in *:` + fingerprint + `:*) other=$file ;; esac
 done
 rm -rf "$work"
 if [ -n "$other" ]; then
-	echo "rpm goes on trusting ` + fingerprint + `: it is in $other, too"
+	echo "rpm goes on trusting ` + fingerprint + `: $other has it, or may have it"
 elif rpm -q ` + name + ` >/dev/null; then
 	patiently rpm -e --allmatches ` + name + `
 fi

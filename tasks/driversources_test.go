@@ -19,10 +19,12 @@ func TestRPMKey(t *testing.T) {
 		t.Skip("gpg is not here")
 	}
 	for name, c := range map[string]struct {
-		served string
-		fails  bool
+		served   string
+		fails    bool
+		straight bool
 	}{
 		"the key":                  {served: wishedKey},
+		"past the proxy":           {served: wishedKey, straight: true},
 		"with a stranger's behind": {served: wishedKey + strangersKey},
 		"with a stranger's before": {served: strangersKey + wishedKey},
 		"a stranger's":             {served: strangersKey, fails: true},
@@ -38,17 +40,17 @@ func TestRPMKey(t *testing.T) {
 				return path
 			}
 			served := put("served", c.served, 0o644)
-			put("curl", fmt.Sprintf("#!/bin/sh\necho \"$https_proxy\" >%s/proxy\ncp %s \"$3\"\n", dir, served), 0o755)
+			put("curl", fmt.Sprintf("#!/bin/sh\necho \"$https_proxy $no_proxy\" >%s/proxy\ncp %s \"$3\"\n", dir, served), 0o755)
 			put("rpm", fmt.Sprintf("#!/bin/sh\ncp \"$2\" %s/trusted\n", dir), 0o755)
-			environment := put("environment", "PATH=\"/usr/bin\"\nhttps_proxy=\"http://proxy.example:3128\"", 0o644)
-			script := strings.NewReplacer(cudaRPMPath, dir+"/pki/key", "/etc/environment", environment).Replace(rpmKeyScript("https://mirror.example/key", wishedPrint, cudaRPMPath, "") + rpmTrustScript(cudaRPMPath))
+			environment := put("environment", "PATH=\"/usr/bin\"\nhttps_proxy=\"http://proxy.example:3128\"\nno_proxy=10.0.0.0/8", 0o644)
+			script := strings.NewReplacer(cudaRPMPath, dir+"/pki/key", "/etc/environment", environment).Replace(rpmKeyScript("https://mirror.example/key", wishedPrint, cudaRPMPath, "", c.straight) + rpmTrustScript(cudaRPMPath))
 			cmd := exec.Command("sh", "-c", script)
 			cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "TMPDIR=" + dir, "HOME=" + dir}
 			out, err := cmd.CombinedOutput()
 			if (err != nil) != c.fails {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			if proxy, _ := os.ReadFile(filepath.Join(dir, "proxy")); string(proxy) != "http://proxy.example:3128\n" {
+			if proxy, _ := os.ReadFile(filepath.Join(dir, "proxy")); string(proxy) != "http://proxy.example:3128 "+map[bool]string{true: "mirror.example,"}[c.straight]+"10.0.0.0/8\n" {
 				t.Errorf("the proxy was %q", proxy)
 			}
 			trusted, err := os.ReadFile(filepath.Join(dir, "trusted"))

@@ -63,11 +63,16 @@ func straightMirrors(h inventory.Host, direct []string) []string {
 // which their own configuration names, for they know no exceptions; empty: it
 // goes as any other.
 func pastProxy(h inventory.Host, manager, repository string) string {
-	u, err := url.Parse(repository)
-	if err != nil || manager == "zypper" || !h.Proxy.HasURL() || !goesStraight(u, h.Proxy.Straight()) {
+	if manager == "zypper" || !pastTheProxy(h, repository) {
 		return ""
 	}
 	return "proxy=_none_\n"
+}
+
+// pastTheProxy reports whether a repository is asked past the host's proxy.
+func pastTheProxy(h inventory.Host, repository string) bool {
+	u, err := url.Parse(repository)
+	return err == nil && h.Proxy.HasURL() && goesStraight(u, h.Proxy.Straight())
 }
 
 // goesStraight reports whether a runtime would go straight to u.

@@ -47,7 +47,7 @@ func (p *kubernetesPlan) installToolkit(c *change) bool {
 		}
 		content = toolkitRepo(base, key, pastProxy(p.h, p.f.Manager, base))
 		list := quote(base+"/stable/rpm/") + `"$(uname -m)"/repodata/repomd.xml`
-		fetch.Run = &remote.Command{Timeout: 3 * time.Minute, Script: rpmKeyScript(base+"/gpgkey", key, keyPath, list)}
+		fetch.Run = &remote.Command{Timeout: 3 * time.Minute, Script: rpmKeyScript(base+"/gpgkey", key, keyPath, list, pastTheProxy(p.h, base))}
 	default:
 		c.State, c.Hint = Unmet, "install "+toolkitPackage+" by hand: no package manager is known here"
 		return false

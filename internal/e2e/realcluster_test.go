@@ -219,10 +219,17 @@ mkdir /run/e2e/module/nouveau; echo 'nouveau 16384 1 - Live 0x0000000000000000' 
 	c.do(fmt.Sprintf(`{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "train-1", "namespace": "train", "labels": {"app": "train"},
 "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "train", "uid": %q, "controller": true}]},
 "spec": {"nodeName": "gpu-01", "containers": [{"name": "train", "image": "train"}]}}`, uid), "create", "-f", "-")
-	c.do(`{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "train-1", "namespace": "train"}, "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}`,
+	c.do(`{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "train-1", "namespace": "train", "labels": {"app": "train"}}, "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}`,
 		"replace", "--raw", "/api/v1/namespaces/train/pods/train-1/status", "-f", "-")
 	c.do(`{"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "train", "namespace": "train"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "train"}}}}`,
 		"create", "--raw", "/apis/policy/v1/namespaces/train/poddisruptionbudgets", "-f", "-")
+	// What the controller of budgets would tell.
+	version := c.do("", "-n", "train", "get", "--raw", "/apis/policy/v1/namespaces/train/poddisruptionbudgets/train")
+	_, version, _ = strings.Cut(version, `"resourceVersion":"`)
+	version, _, _ = strings.Cut(version, `"`)
+	c.do(`{"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "train", "namespace": "train", "resourceVersion": "`+version+`"},
+"status": {"observedGeneration": 1, "expectedPods": 1, "desiredHealthy": 1, "currentHealthy": 1, "disruptionsAllowed": 0}}`,
+		"replace", "--raw", "/apis/policy/v1/namespaces/train/poddisruptionbudgets/train/status", "-f", "-")
 	wish("version = \">= 550, < 551\"\nbusy = \"drain=12s\"")
 	contains(t, "plan", do(2, "plan"), "kubectl drain gpu-01", "afterwards: kubectl uncordon")
 	contains(t, "apply against a budget", do(2, "apply", "-y"), "disruption budget", "it was given back as it was")

@@ -14,7 +14,13 @@ gomod=$(go mod download -json "k8s.io/kubernetes@v$kubernetes" | sed -n 's/.*"Go
 printf '//go:build tools\n\npackage cluster\n\nimport _ "k8s.io/kubernetes/cmd/kube-apiserver"\n' > tools.go
 echo 'package cluster' > cluster.go
 go mod tidy
-go build -ldflags '-s -w' -o "$out/kube-apiserver" k8s.io/kubernetes/cmd/kube-apiserver
-mkdir etcd; cd etcd # out of the module: its own versions
-GOBIN="$work/bin" go install -ldflags '-s -w' "go.etcd.io/etcd/server/v3@v$etcd"
-mv "$work"/bin/* "$out/etcd"
+minor=${kubernetes#1.}
+version=k8s.io/component-base/version
+go build -ldflags "-s -w -X $version.gitVersion=v$kubernetes -X $version.gitMajor=1 -X $version.gitMinor=${minor%.*}" \
+  -o "$out/kube-apiserver" k8s.io/kubernetes/cmd/kube-apiserver
+mkdir etcd; cd etcd # a module of its own, with versions of its own
+printf 'module etcd\n\ngo 1.24.0\n\nrequire go.etcd.io/etcd/server/v3 v%s\n' "$etcd" > go.mod
+printf '//go:build tools\n\npackage etcd\n\nimport _ "go.etcd.io/etcd/server/v3"\n' > tools.go
+echo 'package etcd' > etcd.go
+go mod tidy
+go build -ldflags '-s -w' -o "$out/etcd" go.etcd.io/etcd/server/v3
