@@ -153,7 +153,7 @@ func TestReboot(t *testing.T) {
 mount -t tmpfs tmpfs /usr/local; mkdir -p /usr/local/sbin
 cat /proc/sys/kernel/random/uuid >/etc/boot_id; mount --bind /etc/boot_id /proc/sys/kernel/random/boot_id
 printf '#!/bin/sh\nif [ "$1" = reboot ]; then touch /etc/rebooting; else echo >>/etc/asked; cat /etc/state; exit 1; fi\n' >/usr/local/sbin/systemctl
-chmod 755 /usr/local/sbin/systemctl; echo starting >/etc/state`
+chmod 755 /usr/local/sbin/systemctl; : >/etc/state; mkdir -p /run/systemd/system`
 	first := startSSHD(t, sshdOptions{setup: setup})
 	conn := dial(t, newDialer(t), first.target(t, "ops"))
 	lock, err := conn.Lock(context.Background(), alice, 0, nil)
@@ -182,10 +182,20 @@ chmod 755 /usr/local/sbin/systemctl; echo starting >/etc/state`
 	}
 	first.stop()
 	second := startSSHD(t, sshdOptions{setup: setup, port: first.port, dir: first.dir})
-	eventually(t, "the new boot's state to be asked for", func() bool {
-		asked, _ := os.ReadFile(second.path("/etc/asked"))
-		return len(asked) >= 2
-	})
+	asked := func(times int) {
+		t.Helper()
+		eventually(t, "the new boot's state to be asked for", func() bool {
+			said, _ := os.ReadFile(second.path("/etc/asked"))
+			return len(said) >= times
+		})
+	}
+	// It says nothing yet; then that it is starting. Meanwhile the network is set
+	// up, and connections break.
+	asked(2)
+	must(t, os.WriteFile(second.path("/etc/state"), []byte("starting\n"), 0o644))
+	second.stop()
+	second = startSSHD(t, sshdOptions{setup: setup + "; echo starting >/etc/state", port: first.port, dir: first.dir})
+	asked(2)
 	select {
 	case err := <-done:
 		t.Fatalf("back before its services were: %v", err)

@@ -79,20 +79,25 @@ func (c *Conn) reboot(ctx context.Context, title string, r *Reboot, said func(st
 const startLimit = 3 * time.Minute
 
 // systemState prints what systemd says of its boot, where there is one. It exits
-// with another status than 0 in any state but "running".
-const systemState = `if command -v systemctl >/dev/null 2>&1; then systemctl is-system-running 2>/dev/null || :; fi`
+// with another status than 0 in any state but "running", and says nothing while
+// it cannot be asked yet.
+const systemState = `if [ -d /run/systemd/system ]; then state=$(systemctl is-system-running 2>/dev/null); echo "${state:-starting}"; fi`
 
-// started returns once systemd has carried out what the boot asks for.
+// started returns once systemd has carried out what the boot asks for. That it
+// cannot be asked, or that the connection breaks while the network is being set
+// up, belongs to a boot: it is asked again.
 func (c *Conn) started(ctx context.Context, title string, said func(string)) error {
 	over := time.After(startLimit)
 	for told := false; ; told = true {
 		out, err := c.shell(ctx, title, systemState, 10*time.Second)
-		if err != nil {
-			return err
-		}
-		state := strings.TrimSpace(out)
-		if state != "initializing" && state != "starting" {
+		if state := strings.TrimSpace(out); err == nil && state != "initializing" && state != "starting" {
 			return nil
+		}
+		if errors.As(err, new(*Error)) && ctx.Err() == nil {
+			c.current().close()
+			if err := c.renew(ctx); stageIs(err, HostKey) || errors.Is(err, errClosed) {
+				return fmt.Errorf("%s: %w", title, err)
+			}
 		}
 		if !told && said != nil {
 			said("the host is back; its services are still starting")

@@ -38,10 +38,9 @@ func (f *Fleet) goBack(ctx context.Context, v *Visit, plan []planned, results []
 	if len(first) == 0 {
 		return
 	}
-	f.event(v, "looking again")
 	former := v.applied
 	looks := v.Looks
-	if f.look(ctx, v); v.Err != nil {
+	if f.lookAgain(ctx, v); v.Err != nil {
 		v.Looks = looks
 	} else {
 		v.applied = proved(v.Looks, plan, results)

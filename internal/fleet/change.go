@@ -58,7 +58,6 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 	v.elapsed += time.Since(start)
 
 	// Looks of before, should the host not answer now.
-	f.event(v, "looking again")
 	former := v.Looks
 	if ctx.Err() != nil {
 		v.Err = context.Cause(ctx)
@@ -66,7 +65,7 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 		if lost != nil {
 			v.hangUp()
 		}
-		f.look(ctx, v)
+		f.lookAgain(ctx, v)
 	}
 	if v.Err != nil {
 		v.applied = unproved(former, plan, results, v.Err)
@@ -79,6 +78,15 @@ func (f *Fleet) change(ctx context.Context, v *Visit, o ApplyOptions) {
 	f.goBack(ctx, v, plan, results, o)
 	f.giveBack(ctx, v, plan, results, o)
 	f.conclude(ctx, v, plan, o)
+}
+
+// lookAgain looks at a host whose steps are done.
+func (f *Fleet) lookAgain(ctx context.Context, v *Visit) {
+	if v.conn != nil {
+		v.conn.Settle(ctx, f.said(v, "looking again"))
+	}
+	f.event(v, "looking again")
+	f.look(ctx, v)
 }
 
 // connectAnew connects a host whose connection was not kept, or has died.

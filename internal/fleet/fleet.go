@@ -44,6 +44,9 @@ type Conn interface {
 	Lock(ctx context.Context, h remote.Holder, wait time.Duration, waiting func(remote.Work)) (io.Closer, error)
 	Follow(ctx context.Context, said func(line string)) (*remote.JobResult, error)
 	Do(ctx context.Context, s remote.Step, said func(line string)) error
+	// Settle waits, after a restart, for what others have to do before the host is
+	// what it was.
+	Settle(ctx context.Context, said func(line string))
 	Close() error
 }
 

@@ -23,13 +23,14 @@ import (
 // A replay is a host whose probe prints its files, and whose steps write them.
 // It stands for the conversation alone: what real hosts do is shown elsewhere.
 type replay struct {
-	mu     sync.Mutex
-	files  map[string]string
-	broken map[string]error // by path, or script: what a write of it returns
-	ignore map[string]bool  // writes that succeed and do nothing
-	dials  int
-	deaf   int // looks after which the host no longer answers; 0: never
-	looks  int
+	mu      sync.Mutex
+	files   map[string]string
+	broken  map[string]error // by path, or script: what a write of it returns
+	ignore  map[string]bool  // writes that succeed and do nothing
+	dials   int
+	deaf    int   // looks after which the host no longer answers; 0: never
+	settled []int // how many looks there had been, each time that the host was to settle
+	looks   int
 
 	did     []string                 // the titles of the steps that were carried out
 	during  func(s remote.Step)      // called in the middle of each step
@@ -92,6 +93,13 @@ func (r *replay) Follow(_ context.Context, said func(string)) (*remote.JobResult
 	defer r.mu.Unlock()
 	said("Setting up nvidia-driver")
 	return r.follows(), nil
+}
+
+// Settle is after the steps and before the look that proves them.
+func (r *replay) Settle(context.Context, func(string)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settled = append(r.settled, r.looks)
 }
 
 func (r *replay) Do(ctx context.Context, s remote.Step, said func(string)) error {

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,8 +39,8 @@ func TestAHostAtWhichSomebodyElseIsAtWork(t *testing.T) {
 	t.Run("waited for, and still to be done", func(t *testing.T) {
 		r := sick()
 		r.waits = func() {}
-		if got := apply(r, time.Minute); got.Status != report.Settled || r.looks != 3 {
-			t.Errorf("%d looks, %+v", r.looks, got)
+		if got := apply(r, time.Minute); got.Status != report.Settled || r.looks != 3 || !slices.Equal(r.settled, []int{2}) {
+			t.Errorf("%d looks, settled after %v, %+v", r.looks, r.settled, got)
 		}
 	})
 	t.Run("waited for, and done by it", func(t *testing.T) {

@@ -31,6 +31,8 @@ type connection struct {
 	clusters *clusters
 	probe    remote.Probe   // that has a cluster, of the last look
 	seen     remote.Section // and what it and the cluster said
+
+	restarted bool // since then
 }
 
 // Look gives the sections what their clusters say, which are asked meanwhile.
@@ -53,15 +55,21 @@ func (c *connection) Look(ctx context.Context, prelude string, probes []remote.P
 	return sections, err
 }
 
-// Do carries out a step, after which clusters are asked anew. A reboot is over
-// when the host's node is what it was.
+// Do carries out a step, after which clusters are asked anew.
 func (c *connection) Do(ctx context.Context, s remote.Step, said func(line string)) error {
 	err := c.Conn.Do(ctx, s, said)
-	if err == nil && s.Reboot != nil {
-		c.clusters.awaitNode(ctx, c.host, c.probe, c.seen, said)
-	}
+	c.restarted = c.restarted || s.Reboot != nil
 	c.clusters.change(c.host.Name)
 	return err
+}
+
+// Settle waits for the node of a host that was restarted.
+func (c *connection) Settle(ctx context.Context, said func(line string)) {
+	if c.restarted {
+		c.clusters.awaitNode(ctx, c.host, c.probe, c.seen, said)
+		c.clusters.change(c.host.Name)
+	}
+	c.restarted = false
 }
 
 func (c *connection) Lock(ctx context.Context, h remote.Holder, wait time.Duration, waiting func(remote.Work)) (io.Closer, error) {

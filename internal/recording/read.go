@@ -363,3 +363,4 @@ func (c *replayed) Follow(context.Context, func(string)) (*remote.JobResult, err
 
 // Do fails, likewise.
 func (c *replayed) Do(context.Context, remote.Step, func(string)) error { return errReplay }
+func (c *replayed) Settle(context.Context, func(string))                {}
