@@ -132,12 +132,16 @@ func (f *faults) sorted() hcl.Diagnostics {
 	return f.diags
 }
 
+// slips are what a letter costs that is left out, is too many, or is another
+// one: with that a short word soon becomes any other, as nope becomes node.
+var slips = levenshtein.NewParams().SubCost(2)
+
 // Nearest is the known name that somebody most likely meant who wrote another
-// one; empty: none is near.
+// one, at most a third of whose letters are slips; empty: none is near.
 func Nearest(name string, known []string) string {
 	best, distance := "", max(len(name)/3, 1)+1
 	for _, k := range known {
-		d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(k), nil)
+		d := levenshtein.Distance(strings.ToLower(name), strings.ToLower(k), slips)
 		if letters(name) == letters(k) {
 			d = 1 // letters swapped: the commonest slip counts as one
 		}
@@ -148,13 +152,32 @@ func Nearest(name string, known []string) string {
 	return best
 }
 
+// partOf is the one known name of which the written one is a word: nfs for
+// nfs_mount; empty: there is none, or several.
+func partOf(name string, known []string) string {
+	whole := ""
+	for _, k := range known {
+		if !slices.Contains(strings.Split(k, "_"), strings.ToLower(name)) {
+			continue
+		}
+		if whole != "" {
+			return ""
+		}
+		whole = k
+	}
+	return whole
+}
+
+// maxKnown bounds the names that a fault lists.
+const maxKnown = 20
+
 // didYouMean is a sentence that names the known name nearest to name, or all
 // of them where they are few. It begins with a blank, or is empty.
 func didYouMean(name string, known []string) string {
-	switch best := Nearest(name, known); {
+	switch best := cmp.Or(Nearest(name, known), partOf(name, known)); {
 	case best != "":
 		return fmt.Sprintf(" Did you mean %q?", best)
-	case len(known) > 0 && len(known) <= 12:
+	case len(known) > 0 && len(known) <= maxKnown:
 		return fmt.Sprintf(" Known are %s.", enumerate(known))
 	}
 	return ""

@@ -78,7 +78,10 @@ func parseEndpoint(s string) (e Endpoint, err error) {
 	if err := unitWord(s); err != nil {
 		return e, err
 	}
-	authority, _, _ := strings.Cut(s, "/")
+	authority, path, _ := strings.Cut(s, "/")
+	if _, err := netip.ParseAddr(strings.Trim(authority, "[]")); err == nil && path != "" && path[0] >= '0' && path[0] <= '9' {
+		return e, fmt.Errorf("%q is a network, which cannot be looked at from a host; name each host", s)
+	}
 	e.Host, e.Port, err = hostPort(authority)
 	e.Host = strings.ToLower(e.Host)
 	return e, err

@@ -161,7 +161,7 @@ func TestSelect(t *testing.T) {
 		}
 	}
 	for pattern, hint := range map[string]string{
-		"gpu-04": `Did you mean "gpu-01"`, "rakc-a": `Did you mean "rack-a"`, "!tpu": `Did you mean`, "gpu-[1": "not closed",
+		"gpu-04": `Did you mean "gpu-01"`, "rakc-a": `Did you mean "rack-a"`, "!gpuu": `Did you mean`, "gpu-[1": "not closed",
 		"gpu,!gpu": "every host is excluded", "": "empty", "x*": "no host, group or role matches", "gpu-[03:04]": `"gpu-04"`,
 	} {
 		if _, err := inventory.Select(hosts, []string{pattern}); err == nil || !strings.Contains(err.Error(), hint) {

@@ -85,7 +85,9 @@ func (l *loader) variable(b *hcl.Block) *variable {
 	if a := content.Attributes["type"]; a != nil {
 		ty, defaults, diags := typeexpr.TypeConstraintWithDefaults(a.Expr)
 		l.add(diags...)
-		if !diags.HasErrors() {
+		if diags.HasErrors() {
+			v.fallback = cty.DynamicVal // that it has no value either is no news
+		} else {
 			v.ty, v.defaults = ty, defaults
 		}
 	}

@@ -5,7 +5,7 @@ locals {
   c = local.a
   d = local.e
   e = "fine"
-  f = local.missing # ERROR Unknown local value: No local value "missing" is declared.
+  f = local.missing # ERROR Unknown local value: No local value "missing" is declared. Known are "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l" and "m".
   g = { x = local.g } # ERROR Cycle of local values: The local values need each other in a circle: g → g. Break it with a value that needs none of them.
   h = var.none # ERROR Unknown variable: No variable "none" is declared.
   i = 1 + "one" # ERROR Invalid operand: Unsuitable value for right operand: a number is required.

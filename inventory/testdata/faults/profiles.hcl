@@ -7,7 +7,7 @@ requirements "site" {
   role "cpu" { min_disk = "50" } # ERROR Invalid min_disk: The size "50" has no unit; write "50GiB" for units of 1024, or "50GB" for units of 1000.
   endpoint "https://quay.io" {} # ERROR Invalid endpoint: "https://quay.io" is a URL; write host or host:port, such as quay.io or registry.example.com:5000.
   endpoint "nvcr.io" { phase = "boot" } # ERROR Invalid phase: "boot" is not among the possible values "install" and "run".
-  driver { version = ">= 535" } # ERROR Unsupported block type: Blocks of type "driver" are not expected here. Known are "kubernetes", "openshift", "gpu_operator", "nvidia_driver", "fractional_gpu", "runtimes", "shared_storage", "role", "endpoint" and "advice".
+  driver { version = ">= 535" } # ERROR Unsupported block type: Blocks of type "driver" are not expected here. Did you mean "nvidia_driver"?
 }
 requirements "runai-2020" {} # ERROR Duplicate profile: The profile "runai-2020" is built in. Choose another name, and say extends = "runai-2020" to build on it.
 requirements "site" {} # ERROR Duplicate profile: The profile "site" is declared a second time; the first is at profiles.hcl:4. Rename one.

@@ -12,7 +12,7 @@ variable "list" { type = list(string) }
 variable "object" {
   type = object({ name = string, port = number, size = optional(string, "1GiB") })
 }
-variable "kind" { type = strin } # ERROR Variable without value: The variable "kind" has no default, and no value is given. Give it one: --var kind=…, a --var-file, or RUNAI_PREP_VAR_kind in the environment. # ERROR Invalid type specification: The keyword "strin" is not a valid type specification.
+variable "kind" { type = strin } # ERROR Invalid type specification: The keyword "strin" is not a valid type specification.
 variable "bad-default" {
   type    = bool
   default = "perhaps" # ERROR Invalid value of variable: The default of the variable "bad-default" does not have the type bool: a bool is required.
