@@ -24,7 +24,7 @@ func (p *registryPlan) containerd() change {
 	case d == nil:
 		return c.stopped(Unknown, "there is a containerd.service, and no program containerd to ask", "see what systemctl cat containerd starts")
 	case d.failed != 0:
-		return c.stopped(Unmet, "it cannot read its own configuration: "+d.said, "see what containerd config dump says on the host")
+		return c.stopped(Unknown, "it does not say what its configuration is: "+d.said, "see what containerd config dump says on the host")
 	case d.garbled != nil:
 		return c.stopped(Unknown, "what containerd config dump says cannot be read: "+clip(d.garbled.Error(), 120), "see what containerd config dump says on the host")
 	case d.NoCRI:
