@@ -71,6 +71,10 @@ func (a *app) keepEvidence(ctx context.Context, e *expedition, visits []*fleet.V
 		return err
 	}
 	fmt.Fprintf(a.stderr, "Recorded %s in %s\n", count(len(visits), "host"), a.common.record.dir)
+	if doubtful := e.recorder.Doubtful(); len(doubtful) > 0 {
+		fmt.Fprintf(a.stderr, "Note: a secret of the inventory is an ordinary word, or part of one, in what %s print, %s among them; it is masked there too, and a replay may differ\n",
+			count(len(doubtful), "host"), doubtful[0])
+	}
 	if table != "" {
 		fmt.Fprintf(a.stderr, "What the masks stand for is in %s: keep it to yourself; beside the recording it undoes them\n", table)
 	}

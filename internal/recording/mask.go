@@ -43,6 +43,7 @@ func ParseMask(words []string) ([]string, error) {
 type masks struct {
 	what    []string
 	secrets *strings.Replacer
+	forms   []string // of secrets, that secrets replaces
 	mu      sync.Mutex
 	known   known             // names, where they are masked
 	users   map[string]bool   // that stand alone in what hosts print
@@ -52,7 +53,12 @@ type masks struct {
 
 func newMasks(what []string, hosts []inventory.Host) *masks {
 	m := &masks{what: what, of: map[string]string{}, count: map[string]int{}, users: map[string]bool{}}
-	m.secrets = strings.NewReplacer(secretPairs(hosts)...)
+	m.forms = secretForms(hosts)
+	var pairs []string
+	for _, f := range m.forms {
+		pairs = append(pairs, f, secret.Shown)
+	}
+	m.secrets = strings.NewReplacer(pairs...)
 	if m.has(Names) {
 		m.learnInventory(hosts)
 	}
@@ -69,9 +75,9 @@ func (m *masks) host(name string) string {
 	return name
 }
 
-// secretPairs are the inventory's secrets in each of the forms in which a host
-// may have them, longest first, and what stands for them.
-func secretPairs(hosts []inventory.Host) []string {
+// secretForms are the inventory's secrets in each of the forms in which a host
+// may have them, longest first.
+func secretForms(hosts []inventory.Host) []string {
 	forms := map[string]bool{}
 	add := func(user string, t secret.Text) {
 		s := t.Reveal()
@@ -99,11 +105,28 @@ func secretPairs(hosts []inventory.Host) []string {
 		list = append(list, f)
 	}
 	slices.SortFunc(list, func(a, b string) int { return len(b) - len(a) })
-	var pairs []string
-	for _, f := range list {
-		pairs = append(pairs, f, secret.Shown)
+	return list
+}
+
+// coincides reports whether a secret stands in a text where something else may
+// be meant: it is an ordinary word, or stands within a longer one. It is masked
+// there all the same, and a replay may say something else than the host did.
+func (m *masks) coincides(text string) bool {
+	for _, f := range m.forms {
+		ordinary := strings.Trim(strings.ToLower(f), "abcdefghijklmnopqrstuvwxyz") == ""
+		for at := 0; ; {
+			i := strings.Index(text[at:], f)
+			if i < 0 {
+				break
+			}
+			from := at + i
+			at = from + len(f)
+			if ordinary || from > 0 && isWord(text[from-1]) || at < len(text) && isWord(text[at]) {
+				return true
+			}
+		}
 	}
-	return pairs
+	return false
 }
 
 // mask is what stands for a value.
@@ -238,6 +261,11 @@ func replaceAll(re *regexp.Regexp, s string, by func(string) string) string {
 
 func isWord(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+// doubtful reports whether a section holds a secret that may be meant otherwise.
+func (m *masks) doubtful(s section) bool {
+	return slices.ContainsFunc(slices.Concat(s.Out, s.Err, s.Reached, s.Cluster), m.coincides)
 }
 
 // section masks all that a host said in a section.

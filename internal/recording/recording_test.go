@@ -472,3 +472,27 @@ func FuzzAbout(f *testing.F) {
 		}
 	})
 }
+
+// A secret that is an ordinary word, or stands within a longer one, may be meant
+// otherwise where a host prints it.
+func TestDoubtful(t *testing.T) {
+	for _, c := range []struct {
+		secret, out string
+		want        bool
+	}{
+		{"practice", "issuer=Example Corp practice CA", true},
+		{"Practice", "issuer=Example Corp practice CA", false},
+		{"gpu7", "host gpu7 is up", false},
+		{"gpu7", "host gpu71 is up", true},
+		{"gpu7", "Defaults passwd_gpu7", true},
+		{"gpu7", "gpu8", false},
+		{"pu", "gpu7", false}, // too short to be masked
+	} {
+		h := hostOf("gpu-01")
+		h.Sudo.Password = secret.New(c.secret)
+		m := newMasks(nil, []inventory.Host{h})
+		if got := m.doubtful(section{Out: []string{"a line", c.out}}); got != c.want {
+			t.Errorf("%q in %q: %v, want %v", c.secret, c.out, got, c.want)
+		}
+	}
+}

@@ -26,6 +26,7 @@ type Recorder struct {
 	masks     *masks
 	mu        sync.Mutex
 	looked    map[string]look // by host
+	doubtful  []string        // hosts of which a replay may differ
 }
 
 // A look is a host's file: its sum, and which names were known when it was written.
@@ -125,6 +126,11 @@ func (r *Recorder) write(h host) error {
 		r.masks.learn(s)
 	}
 	r.masks.learnPlainly(h.Error + " " + h.Hint)
+	if slices.ContainsFunc(h.Sections, r.masks.doubtful) {
+		r.mu.Lock()
+		r.doubtful = append(r.doubtful, name)
+		r.mu.Unlock()
+	}
 	changes := r.masks.changes()
 	h.Schema, h.Address, h.Error, h.Hint = Schema, r.masks.text(h.Address), r.masks.text(h.Error), r.masks.text(h.Hint)
 	for i, s := range h.Sections {
@@ -225,6 +231,14 @@ func (r *Recorder) Close(visits []*fleet.Visit) (table string, err error) {
 		return "", fmt.Errorf("put the recording in its place: %w", err)
 	}
 	return table, nil
+}
+
+// Doubtful are the hosts, by name, in whose recording something else than a
+// secret may be masked as one, so that a replay may differ there.
+func (r *Recorder) Doubtful() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Compact(slices.Sorted(slices.Values(r.doubtful)))
 }
 
 // replace puts the folder work in the place of dir: at once where the system can,
