@@ -47,9 +47,20 @@ func (a *app) checkOutputs() error {
 }
 
 // deliver ends a command: the result on stdout and in every --output-file, and
-// what follows from it. Nothing of that keeps another part from being done, and
-// the exit code is the largest that applies.
+// what follows from it. The exit code is the largest that applies.
 func (a *app) deliver(r report.Result, then ...func() error) error {
+	code := r.ExitCode
+	if !a.write(r, then...) {
+		code = max(code, report.ExitUsage)
+	}
+	if code != 0 {
+		return exitCode(code)
+	}
+	return nil
+}
+
+// write is whether all of that went well; no part keeps another from being done.
+func (a *app) write(r report.Result, then ...func() error) bool {
 	faults := []error{a.print(r)}
 	for _, f := range a.common.outputFiles {
 		format, path, _ := strings.Cut(f, "=")
@@ -65,17 +76,14 @@ func (a *app) deliver(r report.Result, then ...func() error) error {
 	for _, f := range then {
 		faults = append(faults, f())
 	}
-	code := r.ExitCode
+	well := true
 	for _, err := range faults {
 		if err != nil {
 			fmt.Fprintf(a.stderr, "runai-prep: %v\n", err)
-			code = max(code, report.ExitUsage)
+			well = false
 		}
 	}
-	if code != 0 {
-		return exitCode(code)
-	}
-	return nil
+	return well
 }
 
 // print writes the result to stdout in the form of --output.

@@ -74,7 +74,7 @@ A host needs sshd and /bin/sh; nothing is installed on it to be looked at.`,
 	pf.BoolVar(&a.common.noColor, "no-color", false, "no colours (as with NO_COLOR in the environment)")
 	pf.StringVar(&a.common.logFile, "log-file", "", "write the whole log, as JSON lines, to this file")
 	pf.BoolVarP(&a.common.verbose, "verbose", "v", false, "log what is being done, to stderr")
-	root.AddCommand(a.validate(), a.plan(), a.apply(), a.check(), a.facts(),
+	root.AddCommand(a.validate(), a.plan(), a.apply(), a.check(), a.facts(), a.report(),
 		a.allowlist(), a.profiles(), a.explain(), a.trust(), a.format(), a.lab(), a.version())
 	return root
 }
