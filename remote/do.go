@@ -17,8 +17,8 @@ const maxShown = 2 << 10
 // Do carries out one step and returns when it is done. A step that the host
 // refused is a *CommandError; an *Error is about the connection or sudo, and
 // then how far the step got is not known. said, which may be nil, is told each
-// line of a long step as it comes, from one goroutine at a time; it is a
-// stranger's words made safe to print.
+// line of a long step as it comes, and those of a short one that it did well,
+// from one goroutine at a time; it is a stranger's words made safe to print.
 func (c *Conn) Do(ctx context.Context, s Step, said func(line string)) error {
 	return fenced(c.do(ctx, s, said))
 }
@@ -31,7 +31,12 @@ func (c *Conn) do(ctx context.Context, s Step, said func(line string)) error {
 	case s.Run != nil && s.Run.Detached:
 		return c.runJob(ctx, s.Title, s.Run.Script, orDefault(s.Run.Timeout, time.Minute), stepMercy, said)
 	case s.Run != nil:
-		_, err := c.shell(ctx, s.Title, c.fence()+s.Run.Script, orDefault(s.Run.Timeout, time.Minute))
+		out, err := c.shell(ctx, s.Title, c.fence()+s.Run.Script, orDefault(s.Run.Timeout, time.Minute))
+		if err == nil && said != nil {
+			for line := range strings.Lines(out) {
+				said(Safe(strings.TrimSuffix(line, "\n")))
+			}
+		}
 		return err
 	case s.Write != nil:
 		return c.write(ctx, s.Title, s.Write)

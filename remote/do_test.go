@@ -166,6 +166,11 @@ func TestRunSaysHowItFailed(t *testing.T) {
 	if err := run("test \"$(id -u)\" = 0", 0); err != nil {
 		t.Error(err)
 	}
+	var said []string
+	must(t, conn.Do(ctx, Step{Title: "try", Run: &Command{Script: "echo not tried; printf '\\033[31mred\\n'; echo quiet >&2"}}, func(line string) { said = append(said, line) }))
+	if got, want := strings.Join(said, "|"), `not tried|\x1b[31mred`; got != want {
+		t.Errorf("it said %q, want %q", got, want)
+	}
 	err := run("echo out; printf 'mount.nfs: \\033[31mno such host\\n' >&2; exit 32", 0)
 	if got, want := err.Error(), `mount /mnt/data: exit status 32: mount.nfs: \x1b[31mno such host`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

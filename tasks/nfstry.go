@@ -15,7 +15,8 @@ import (
 //
 // Options, exports and versions are the server's business and the kernel's, so
 // nothing but mounting tells. Where a namespace cannot be made, or the same is
-// mounted already in a way that cannot be shared, nothing is told.
+// mounted already in a way that cannot be shared, nothing is told, and the
+// step says that it was not tried.
 func tryMount(m inventory.Mount) remote.Step {
 	// In the background, or again and again, mount would not say why.
 	options := fstabOptions(m) + ",fg,retry=0"
@@ -26,15 +27,29 @@ func tryMount(m inventory.Mount) remote.Step {
 	}
 }
 
+// Before version 2.27, as on EL 7, unshare leaves a new namespace sharing its
+// mounts with the host, where all would see the trial, and find it in the place
+// of the folder that it covers: so the first that is done in it is to end that.
+//
 // The server's mountd, where there is one, tells an export that does not exist
 // from one that is not for this host; NFS 4 says of both that there is no such
 // file, NFS 3 that access is denied.
-const tryScript = `command -v unshare >/dev/null && unshare -m true 2>/dev/null || exit 0
+const tryScript = `untried() {
+	echo "$source was not tried: $1"
+	exit 0
+}
+command -v unshare >/dev/null || untried "there is no program unshare, which would keep it out of sight"
+said=$(unshare -m true 2>&1) || untried "no mount namespace can be made: $said"
 mkdir -p /var/lib/runai-prep
-said=$(timeout -k 5 40 unshare -m sh -c 'mount -t nfs -o "$2" -- "$1" "$3" && umount -- "$3"' sh "$source" "$options" /var/lib/runai-prep 2>&1) && exit 0
+said=$(timeout -k 5 40 unshare -m sh -c 'mount --make-rprivate / || exit 99
+mount -t nfs -o "$2" -- "$1" "$3" && umount -- "$3"' sh "$source" "$options" /var/lib/runai-prep 2>&1) && exit 0
 exit=$?
 case $exit:$said in
-*'already mounted'* | *' is busy'*) exit 0 ;;
+99:*)
+	echo "$source was not tried, for all would see it: a mount namespace of its own cannot be made private${said:+: $said}" >&2
+	exit 1
+	;;
+*'already mounted'* | *' is busy'*) untried "$said" ;;
 124:* | 137:*)
 	echo "$server lets nothing be mounted within 40s: it is silent, or a firewall lets through less than NFS needs${said:+: $said}" >&2
 	exit 1

@@ -63,7 +63,7 @@ var basePrograms = map[string]string{
 	"/usr/bin": "[ basename bash cat chgrp chmod chown cksum cmp cp cut date dd df diff dirname dmesg du echo env " +
 		"expr false find findmnt getent grep groups head hostname hostnamectl id install journalctl kill ln ls md5sum mkdir mktemp mount mountpoint mv nohup nproc openssl pgrep " +
 		"printf ps pwd readlink realpath rm rmdir scp sed setsid sha256sum sleep sort stat sudo sync systemctl systemd-detect-virt systemd-run tail tee test timedatectl timeout " +
-		"touch tr true truncate tty umount uname uniq uptime wc which whoami xargs awk arch free lscpu logger loginctl ionice nice flock",
+		"touch tr true truncate tty umount uname uniq unshare uptime wc which whoami xargs awk arch free lscpu logger loginctl ionice nice flock",
 	"/usr/sbin": "blkid chroot depmod insmod ldconfig lsmod modinfo modprobe reboot rmmod shutdown sshd swapoff swapon sysctl usermod",
 }
 

@@ -78,7 +78,7 @@ func inventoryHead(sick bool, first string) string {
 var inventoryWishes = `variable "nas" {
   type        = string
   default     = "` + nasName + `"
-  description = "The NFS server; try -var nas=10.77.0.9, the old one."
+  description = "The NFS server; try --var nas=10.77.0.9, the old one: it lacks the export, and nothing is lost."
 }
 
 proxy {

@@ -9,18 +9,24 @@ import (
 )
 
 func mountProgram(p *process) int {
-	set, args, unknown := permuted(p.args[1:], "-a -f -v -n -r -w -i -s --all --fake --verbose", "-t -o -O --types --options")
+	set, args, unknown := permuted(p.args[1:], "-a -f -v -n -r -w -i -s --all --fake --verbose --make-rprivate", "-t -o -O --types --options")
 	switch {
 	case unknown != "":
 		return p.lacks(unknown)
 	case len(args) == 0 && !isSet(set, "-a", "--all"):
-		for _, m := range p.machine.fs.mounted() {
+		for _, m := range p.mounted() {
 			p.printf("%s on %s type %s (%s)\n", m.source, m.point, m.kind, m.allOptions())
 		}
 		return 0
 	case p.cred.uid != 0:
 		target := args[len(args)-1]
 		return p.fail(1, "%s: must be superuser to use mount.", target)
+	}
+	if isSet(set, "--make-rprivate") {
+		if point := args[0]; !p.mountedAt(p.abs(point)) {
+			return p.fail(32, "%s: not mount point or bad option.", point)
+		}
+		return 0 // nothing here is shared with another namespace
 	}
 	options := strings.ReplaceAll(strings.Trim(set["-o"]+"\n"+set["--options"], "\n"), "\n", ",")
 	kind := set["-t"] + set["--types"]
@@ -58,11 +64,11 @@ func mountProgram(p *process) int {
 }
 
 func (p *process) mountedAt(point string) bool {
-	return slices.ContainsFunc(p.machine.fs.mounted(), func(m mount) bool { return m.point == path.Clean(point) })
+	return slices.ContainsFunc(p.mounted(), func(m mount) bool { return m.point == path.Clean(point) })
 }
 
 func (p *process) deadAt(point string) bool {
-	return slices.ContainsFunc(p.machine.fs.mounted(), func(m mount) bool { return m.point == point && m.dead })
+	return slices.ContainsFunc(p.mounted(), func(m mount) bool { return m.point == point && m.dead })
 }
 
 // remount changes neither source nor options of an NFS mount; like the real
@@ -100,16 +106,14 @@ func (p *process) mount(source, point, kind, options string) int {
 			fmt.Fprintf(p.stderr, "mount.nfs: mount point %s is not a directory\n", point)
 			return 32
 		}
-		message, status := p.machine.nfsMount(source, point, kind, options)
+		found, message, status := p.machine.askNFS(source, point, kind, options, p.mounted())
 		if status != 0 {
 			fmt.Fprintln(p.stderr, message)
+			return status
 		}
-		return status
+		return p.attach(found)
 	case "tmpfs", "proc", "sysfs":
-		if err := p.machine.fs.attach(mount{point: point, kind: kind, source: source, options: "rw,relatime", super: "rw"}); err != nil {
-			return p.fail(32, "%s: %s", point, strerror(err))
-		}
-		return 0
+		return p.attach(mount{point: point, kind: kind, source: source, options: "rw,relatime", super: "rw"})
 	}
 	return p.fail(32, "%s: unknown filesystem type '%s'.", point, kind)
 }
@@ -128,7 +132,7 @@ func umountProgram(p *process) int {
 		if real, err := p.machine.fs.realpath(p.cred, point); err == nil {
 			point = real
 		}
-		for _, m := range p.machine.fs.mounted() {
+		for _, m := range p.mounted() {
 			if m.source == arg {
 				point = m.point
 			}
@@ -149,27 +153,27 @@ func umountProgram(p *process) int {
 			}
 			continue
 		}
-		if !isSet(set, "-l", "--lazy") && p.machine.busy(point) {
+		if !isSet(set, "-l", "--lazy") && p.busy(point) {
 			status = p.fail(32, "%s: target is busy.", arg)
 			continue
 		}
-		p.machine.fs.detach(point)
+		p.detach(point)
 	}
 	return status
 }
 
 // busy reports whether something is mounted below point or a process works
 // there.
-func (m *Machine) busy(point string) bool {
-	for _, mt := range m.fs.mounted() {
+func (p *process) busy(point string) bool {
+	for _, mt := range p.mounted() {
 		if strings.HasPrefix(mt.point, strings.TrimSuffix(point, "/")+"/") || mt.point == point && point == "/" {
 			return true
 		}
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, p := range m.procs {
-		if p.dir == point || strings.HasPrefix(p.dir, point+"/") {
+	p.machine.mu.Lock()
+	defer p.machine.mu.Unlock()
+	for _, other := range p.machine.procs {
+		if other.dir == point || strings.HasPrefix(other.dir, point+"/") {
 			return true
 		}
 	}
@@ -224,7 +228,7 @@ func findmntProgram(p *process) int {
 			rows = append(rows, mount{point: l.point, source: l.source, kind: l.kind, options: l.options})
 		}
 	} else {
-		for _, m := range p.machine.fs.mounted() {
+		for _, m := range p.mounted() {
 			m.options = m.allOptions()
 			rows = append(rows, m)
 		}

@@ -156,39 +156,55 @@ func (f *filesystem) clearTmp() {
 	}
 }
 
-// nfsMount mounts an export, or says what mount.nfs would and with which exit
-// status.
+// nfsMount mounts an export for all, or says what mount.nfs would and with which
+// exit status.
 func (m *Machine) nfsMount(source, point, kind, options string) (string, int) {
+	found, message, status := m.askNFS(source, point, kind, options, m.fs.mounted())
+	if status != 0 {
+		return message, status
+	}
+	if m.fs.attach(found) != nil {
+		return fmt.Sprintf("mount.nfs: mount point %s does not exist", point), 32
+	}
+	return "", 0
+}
+
+// askNFS asks the server for an export: what can be mounted where others are
+// mounted already, or what mount.nfs says and its exit status.
+func (m *Machine) askNFS(source, point, kind, options string, others []mount) (found mount, message string, status int) {
+	no := func(status int, format string, a ...any) (mount, string, int) {
+		return mount{}, fmt.Sprintf("mount.nfs: "+format, a...), status
+	}
 	server, export, ok := strings.Cut(source, ":/")
 	if !ok {
-		return "mount.nfs: remote share not in 'host:dir' format", 1
+		return no(1, "remote share not in 'host:dir' format")
 	}
 	export = path.Clean("/" + export)
 	server = strings.Trim(server, "[]")
 	address := m.resolve(server)
 	if address == "" {
-		return fmt.Sprintf("mount.nfs: Failed to resolve server %s: Name or service not known", server), 32
+		return no(32, "Failed to resolve server %s: Name or service not known", server)
 	}
 	version, super, general, bad := nfsOptions(kind, options, address, m.spec.address)
 	if bad != "" {
-		return "mount.nfs: an incorrect mount option was specified", 32
+		return no(32, "an incorrect mount option was specified")
 	}
 	exports, up := m.world.servers[address]
 	m.mu.Lock()
 	silent := m.silent[address]
 	m.mu.Unlock()
 	if !up || silent {
-		return "mount.nfs: Connection timed out", 32 // after minutes, in earnest
+		return no(32, "Connection timed out") // after minutes, in earnest
 	}
 	if !exports[export] {
 		if version == "3" {
-			return fmt.Sprintf("mount.nfs: access denied by server while mounting %s", source), 32
+			return no(32, "access denied by server while mounting %s", source)
 		}
-		return fmt.Sprintf("mount.nfs: mounting %s failed, reason given by server: No such file or directory", source), 32
+		return no(32, "mounting %s failed, reason given by server: No such file or directory", source)
 	}
-	for _, mt := range m.fs.mounted() {
+	for _, mt := range others {
 		if mt.point == point && mt.source == source {
-			return fmt.Sprintf("mount.nfs: %s is busy or already mounted or sharecache fail", point), 32
+			return no(32, "%s is busy or already mounted or sharecache fail", point)
 		}
 	}
 	m.loadModule("nfs")
@@ -199,11 +215,7 @@ func (m *Machine) nfsMount(source, point, kind, options string) (string, int) {
 	} else {
 		m.loadModule("nfsv4")
 	}
-	err := m.fs.attach(mount{point: point, kind: fstype, source: source, options: general, super: super})
-	if err != nil {
-		return fmt.Sprintf("mount.nfs: mount point %s does not exist", point), 32
-	}
-	return "", 0
+	return mount{point: point, kind: fstype, source: source, options: general, super: super}, "", 0
 }
 
 // Silence makes an NFS server, by name or address, one that this machine does

@@ -34,6 +34,10 @@ func TestMount(t *testing.T) {
 		{"mount -o vers=3 nas.example.com:/export/scratch /mnt/data && echo stacked >/mnt/data/file", "", 0},
 		{"umount /mnt/data && ls /mnt/data && umount /mnt/data", "", 0},
 		{"umount /mnt/data", "umount: /mnt/data: not mounted.\n", 32},
+		{"unshare -m sh -c 'mount --make-rprivate / && mount nas.example.com:/export/data /mnt/data && findmnt -n -o SOURCE /mnt/data'; findmnt /mnt/data", "nas.example.com:/export/data\n", 1},
+		{"unshare -m sh -c 'mount nas.example.com:/export/data /mnt/data && umount /mnt/data && mount 10.77.0.9:/export/data /mnt/data'", "mount.nfs: mounting 10.77.0.9:/export/data failed, reason given by server: No such file or directory\n", 32},
+		{"mount nas.example.com:/export/data /mnt/data; unshare -m umount /mnt/data; findmnt -n -o SOURCE /mnt/data; umount /mnt/data", "nas.example.com:/export/data\n", 0},
+		{"showmount --no-headers -e nas.example.com", "/export/data    *\n/export/scratch *\n", 0},
 		{"echo 'nas.example.com:/export/data /mnt/data nfs _netdev,nofail 0 0' >>/etc/fstab; systemctl daemon-reload; systemctl start mnt-data.mount; findmnt -n -o SOURCE /mnt/data", "nas.example.com:/export/data\n", 0},
 	} {
 		out, exit := m.Run(step.script)

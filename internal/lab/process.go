@@ -31,6 +31,7 @@ type process struct {
 	env              map[string]string
 	dir              string
 	umask            fs.FileMode
+	apart            *namespace // where it mounts; nil: the host's
 	stdin            io.Reader
 	stdout, stderr   io.Writer
 
@@ -80,7 +81,7 @@ func findSignal(name string) (signal, bool) {
 // when it starts.
 func (p *process) child(ctx context.Context, args []string) *process {
 	c := &process{machine: p.machine, session: p.session, ppid: p.pid, group: p.group, sid: p.sid, cgroup: p.cgroup, cred: p.cred, args: args,
-		env: p.env, dir: p.dir, umask: p.umask, stdin: p.stdin, stdout: p.stdout, stderr: p.stderr}
+		env: p.env, dir: p.dir, umask: p.umask, apart: p.apart, stdin: p.stdin, stdout: p.stdout, stderr: p.stderr}
 	c.ctx, c.kill = context.WithCancelCause(ctx)
 	c.become(p.cred)
 	p.machine.allot(c)

@@ -166,7 +166,7 @@ func findProgram(name string) func(*process) int {
 	case "sftp-server":
 		return sftpServer
 
-	// mount_programs.go
+	// mount_programs.go, namespace.go
 	case "mount":
 		return mountProgram
 	case "umount":
@@ -175,6 +175,10 @@ func findProgram(name string) func(*process) int {
 		return mountpointProgram
 	case "findmnt":
 		return findmntProgram
+	case "unshare":
+		return unshare
+	case "showmount":
+		return showmount
 
 	// systemctl.go, apt.go, dpkg.go, dkms.go
 	case "systemctl":
