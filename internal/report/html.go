@@ -92,7 +92,7 @@ func pageOf(r Result) htmlPage {
 	page := htmlPage{
 		Command: safe(r.Command), Inventory: safe(r.Inventory), Requirements: safe(r.Requirements),
 		Version: safe(r.Version), RunID: safe(r.RunID), Started: safe(r.Started), Took: duration(r.ElapsedSeconds),
-		Checked: checked(r), ExitCode: r.ExitCode, Meaning: Meaning(r.Command, r.ExitCode), Verdict: Settled,
+		Checked: checked(r), ExitCode: r.ExitCode, Meaning: r.meaning(), Verdict: Settled,
 	}
 	page.Title = "runai-prep " + page.Command + ": " + counted(r.Summary)
 	for _, s := range outcome(r) {

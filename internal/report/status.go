@@ -209,11 +209,14 @@ func (r *Result) complete() {
 	}
 }
 
-// Meaning says in words what an exit code means after a command.
-func Meaning(command string, code int) string {
-	switch code {
+// meaning says in words what the exit code means after the command.
+func (r Result) meaning() string {
+	switch r.ExitCode {
 	case ExitOK:
-		switch command {
+		if len(idle(r)) == len(r.Hosts) {
+			return "nothing was asked of any host"
+		}
+		switch r.Command {
 		case "apply":
 			return "every host is as wanted, and was looked at again to prove it"
 		case "facts":
@@ -223,7 +226,7 @@ func Meaning(command string, code int) string {
 	case ExitUsage:
 		return "the command could not be carried out"
 	case ExitPending:
-		switch command {
+		switch r.Command {
 		case "check":
 			return "hosts have drifted from what is wanted; apply would put them right"
 		case "apply":

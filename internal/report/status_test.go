@@ -75,3 +75,38 @@ func TestFinishTakesTheLargestCodeThatApplies(t *testing.T) {
 		}
 	}
 }
+
+// What was not looked at is neither free of drift nor as wanted.
+func TestNothingSeenIsNothingWell(t *testing.T) {
+	down := Host{Name: "gpu-01", Status: Unreachable, Error: "connect: timeout"}
+	unsure := Host{Name: "gpu-02", Findings: []Finding{finding(stateUnknown)}}
+	fine := Host{Name: "gpu-03", Findings: []Finding{finding(stateOK)}}
+	idle := Host{Name: "gpu-04"}
+	for _, c := range []struct {
+		command string
+		hosts   []Host
+		want    string
+		not     string
+	}{
+		{"check", []Host{down, unsure}, "Check: no host could be looked at, 1 unknown, 1 unreachable.", "drift"},
+		{"plan", []Host{down, unsure}, "Plan: no host could be looked at, 1 unknown, 1 unreachable.", "nothing to change"},
+		{"check", []Host{down, fine}, "Check: no drift, 1 settled, 1 unreachable.", "no host"},
+		{"plan", []Host{idle}, "Exit code 0: nothing was asked of any host.", "host is as wanted"},
+		{"plan", []Host{idle, fine}, "Exit code 0: every host is as wanted.", "any host"},
+	} {
+		r := Result{Command: c.command}
+		for _, h := range c.hosts {
+			h.Settle()
+			r.Hosts = append(r.Hosts, h)
+		}
+		r.Finish()
+		var b strings.Builder
+		if err := Text(&b, r, TextOptions{Width: 120}); err != nil {
+			t.Fatal(err)
+		}
+		said := b.String()[strings.LastIndex(b.String(), "\n\n"):]
+		if !strings.Contains(said, c.want) || strings.Contains(said, c.not) {
+			t.Errorf("%s:%s\nwant %q, not %q", c.command, said, c.want, c.not)
+		}
+	}
+}

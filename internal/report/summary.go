@@ -12,19 +12,17 @@ import (
 func checked(r Result) string {
 	var things, wanted, unknown, hosts int
 	for _, h := range r.Hosts {
-		looked := false
 		for _, f := range h.Findings {
-			if stateRank(f.State) == stateRank(stateUnknown) {
+			if !f.seen() {
 				unknown++
 				continue
 			}
-			looked = true
 			things++
 			if f.wanted() {
 				wanted++
 			}
 		}
-		hosts += btoi(looked)
+		hosts += btoi(slices.ContainsFunc(h.Findings, Finding.seen))
 	}
 	say := fmt.Sprintf("%s checked on %s, %s as wanted", count(things, "thing"), count(hosts, "host"), allOr(wanted, things))
 	if n := r.Summary.Warnings; n > 0 {
@@ -37,6 +35,17 @@ func checked(r Result) string {
 		say += fmt.Sprintf("; %d could not be looked at", unknown)
 	}
 	return say + "."
+}
+
+// seen reports whether what the finding is about could be looked at.
+func (f Finding) seen() bool { return stateRank(f.State) != stateRank(stateUnknown) }
+
+// blind reports whether no host could be looked at, so that nothing is known of
+// what there is to change.
+func (r Result) blind() bool {
+	return !slices.ContainsFunc(r.Hosts, func(h Host) bool {
+		return h.Status == Settled || slices.ContainsFunc(h.Findings, Finding.seen)
+	})
 }
 
 // readiness is how many hosts are ready, and which are not.
@@ -76,6 +85,9 @@ func allOr(n, of int) string {
 	}
 	return fmt.Sprint(n)
 }
+
+// noHost is the outcome of a look that saw nothing.
+const noHost = "no host could be looked at"
 
 // outcome is the summary: "Plan: 3 hosts to change (7 steps, 1 disruptive), 12
 // settled, 1 unreachable."
@@ -118,22 +130,26 @@ func outcome(r Result) []span {
 		}
 	case "check":
 		said = append(said, span{"Check: ", bold})
-		if pending.hosts == 0 {
-			add(plain, "no drift")
-		} else {
+		switch {
+		case r.blind():
+			add(plain, noHost)
+		case pending.hosts == 0:
+			add(plain, "no drift, %d settled", left.Settled)
+		default:
 			add(warn, "%s drifted", count(pending.hosts, "host"))
-			add(plain, " (%s)", count(pending.findings, "finding"))
+			add(plain, " (%s), %d settled", count(pending.findings, "finding"), left.Settled)
 		}
-		add(plain, ", %d settled", left.Settled)
 	default:
 		said = append(said, span{"Plan: ", bold})
-		if pending.hosts == 0 {
-			add(plain, "nothing to change")
-		} else {
+		switch {
+		case r.blind():
+			add(plain, noHost)
+		case pending.hosts == 0:
+			add(plain, "nothing to change, %d settled", left.Settled)
+		default:
 			add(warn, "%s to change", count(pending.hosts, "host"))
-			add(plain, " (%s%s)", count(pending.steps, "step"), disruptiveOnes(pending))
+			add(plain, " (%s%s), %d settled", count(pending.steps, "step"), disruptiveOnes(pending), left.Settled)
 		}
-		add(plain, ", %d settled", left.Settled)
 	}
 	for _, status := range []string{Unmet, Unknown, Unreachable, Failed} {
 		if n := left.of(status); n > 0 {

@@ -459,5 +459,5 @@ func (p *page) exit(r Result) {
 	case ExitPending:
 		st = warn
 	}
-	p.para(span{}, span{fmt.Sprintf("Exit code %d:", r.ExitCode), st}, span{" " + Meaning(r.Command, r.ExitCode) + ".", plain})
+	p.para(span{}, span{fmt.Sprintf("Exit code %d:", r.ExitCode), st}, span{" " + r.meaning() + ".", plain})
 }
