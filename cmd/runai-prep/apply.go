@@ -38,6 +38,7 @@ func (a *app) apply() *cobra.Command {
 			if !f.yes && !(isTerminal(a.stdin) && isTerminal(a.stderr)) {
 				return errors.New("apply asks before it changes anything, and there is no terminal to ask at: add -y (--yes), or use plan to look only")
 			}
+			a.installs.Store(true)
 			return a.runApply(c.Context(), args[0], f.yes, options)
 		},
 	}

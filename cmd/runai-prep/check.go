@@ -27,6 +27,11 @@ func (a *app) check() *cobra.Command {
 			if a.common.gate != "" && metrics+notify != "" {
 				return errors.New("--gate asks about one host: leave out --metrics-file and --notify")
 			}
+			if c.Flags().Changed("notify") {
+				if err := webhook(notify); err != nil {
+					return err
+				}
+			}
 			e, err := a.prepare("check", args[0])
 			if err != nil {
 				return err
@@ -50,6 +55,7 @@ func (a *app) check() *cobra.Command {
 				return a.deliver(r)
 			}
 			report.Compare(last, &r)
+			told := true
 			return a.deliver(r,
 				func() error {
 					if metrics == "" {
@@ -61,9 +67,14 @@ func (a *app) check() *cobra.Command {
 					if notify == "" || !r.HasNew() {
 						return nil
 					}
-					return wrap("notify", post(c.Context(), notify, r))
+					err := post(c.Context(), notify, r)
+					told = err == nil
+					return wrap("notify", err)
 				},
 				func() error {
+					if !told { // the news is news until somebody has it
+						return e.state.Save(fleet.Any, r)
+					}
 					kept := report.Remember(last, &r, func(name string) bool {
 						return slices.ContainsFunc(e.inv.Hosts, func(h inventory.Host) bool { return h.Name == name })
 					})
@@ -88,6 +99,16 @@ func wrap(action string, err error) error {
 	return fmt.Errorf("%s: %w", action, err)
 }
 
+// webhook refuses an address that nothing could be sent to. The address is not
+// repeated: it is as good as a password.
+func webhook(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return errors.New("--notify: the address is no URL to POST to; write it as https://HOST/PATH")
+	}
+	return nil
+}
+
 // post sends the JSON result to a webhook. Its errors name the server alone: the
 // rest of a webhook's address is as good as a password.
 func post(ctx context.Context, hook string, r report.Result) error {
@@ -99,7 +120,7 @@ func post(ctx context.Context, hook string, r report.Result) error {
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, hook, &body)
 	if err != nil {
-		return errors.New("the address of --notify is not a URL")
+		return errors.New("the address is no URL to POST to") // an error would repeat it
 	}
 	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)

@@ -20,9 +20,9 @@ func main() {
 
 // run is the whole program; its result is the exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, hard, stop := interruptible(ctx, stderr)
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	ctx, stop := a.interruptible(ctx)
 	defer stop()
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, hard: hard}
 	root := a.root()
 	root.SetArgs(terraformStyle(args))
 	err := root.ExecuteContext(ctx)

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -59,6 +62,7 @@ func TestScripts(t *testing.T) {
 			"hold":    holdHost,
 			"release": releaseHosts,
 			"leave":   leaveJob,
+			"hook":    startHook,
 			"alike":   alike,
 			"edit":    editFile,
 		},
@@ -175,6 +179,26 @@ func listenMute(ts *testscript.TestScript, neg bool, args []string) {
 			_ = os.WriteFile(met, nil, 0o600)   // a script that waits for it in vain fails
 		}
 	}()
+}
+
+// startHook answers at $HOOK: what is posted there is kept in the file hook.told,
+// or refused where there is a file hook.down.
+func startHook(ts *testscript.TestScript, neg bool, args []string) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := os.Stat(ts.MkAbs("hook.down")); err == nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = os.WriteFile(ts.MkAbs("hook.told"), body, 0o600)
+		}
+		if err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("HOOK", server.URL+"/canary")
 }
 
 // dial connects to a practice host, as another runai-prep does.

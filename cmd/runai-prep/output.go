@@ -35,15 +35,24 @@ func (a *app) checkOutputs() error {
 		return fmt.Errorf("-o %s: the formats are %s", a.common.output, formatNames)
 	}
 	for _, f := range a.common.outputFiles {
-		format, path, ok := strings.Cut(f, "=")
-		if !ok || path == "" || formats[format] == nil {
-			return fmt.Errorf("--output-file %s: it is FORMAT=FILE, and the formats are %s", f, formatNames)
+		format, path := a.outputFile(f)
+		if path == "" || formats[format] == nil {
+			return fmt.Errorf("--output-file %s: it is FILE, in the format of -o, or FORMAT=FILE, and the formats are %s", f, formatNames)
 		}
 		if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
 			return fmt.Errorf("--output-file %s: there is no folder %s", f, filepath.Dir(path))
 		}
 	}
 	return nil
+}
+
+// outputFile takes an --output-file apart: FORMAT=FILE, or a FILE in the format of
+// -o. After a slash a = is one of the file's name.
+func (a *app) outputFile(f string) (format, path string) {
+	if format, path, ok := strings.Cut(f, "="); ok && !strings.Contains(format, "/") {
+		return format, path
+	}
+	return a.common.output, f
 }
 
 // deliver ends a command: the result on stdout and in every --output-file, and
@@ -63,7 +72,7 @@ func (a *app) deliver(r report.Result, then ...func() error) error {
 func (a *app) write(r report.Result, then ...func() error) bool {
 	faults := []error{a.print(r)}
 	for _, f := range a.common.outputFiles {
-		format, path, _ := strings.Cut(f, "=")
+		format, path := a.outputFile(f)
 		var content bytes.Buffer
 		err := formats[format](&content, r)
 		if err == nil {

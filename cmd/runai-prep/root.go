@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/lmittmann/tint"
@@ -25,6 +26,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	hard           context.Context
+	installs       atomic.Bool // hosts are being changed, or about to be
 
 	common  commonFlags
 	dialer  *remote.Dialer
@@ -76,7 +78,21 @@ A host needs sshd and /bin/sh; nothing is installed on it to be looked at.`,
 	pf.BoolVarP(&a.common.verbose, "verbose", "v", false, "log what is being done, to stderr")
 	root.AddCommand(a.validate(), a.plan(), a.apply(), a.check(), a.facts(), a.report(),
 		a.allowlist(), a.profiles(), a.explain(), a.trust(), a.format(), a.lab(), a.version())
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.Args = knownCommand
+	}
 	return root
+}
+
+// knownCommand refuses to help with a command that there is not, for which cobra
+// would print the help of all and be content.
+func knownCommand(c *cobra.Command, args []string) error {
+	found, rest, err := c.Root().Find(args)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("unknown command %q for %q", rest[0], found.CommandPath())
+	}
+	return err
 }
 
 // inventoryFlags adds the flags of a command that reads an inventory.
@@ -166,7 +182,7 @@ func (a *app) strictFlag(c *cobra.Command) {
 func (a *app) outputFlags(c *cobra.Command) {
 	f, fs := &a.common, c.Flags()
 	fs.StringVarP(&f.output, "output", "o", "text", "form of the result on stdout: text, json, junit, html, nagios")
-	fs.StringArrayVar(&f.outputFiles, "output-file", nil, "write the result to a file as well: `FORMAT=FILE` (repeatable)")
+	fs.StringArrayVar(&f.outputFiles, "output-file", nil, "write the result to a file as well: `FILE`, in the form of -o, or FORMAT=FILE (repeatable)")
 }
 
 // openLog sets up slog: to stderr what a person asked for, to --log-file all.

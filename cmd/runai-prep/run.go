@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"os"
 	"os/user"
@@ -43,6 +44,9 @@ func (a *app) prepare(command, path string) (*expedition, error) {
 	inv, err := a.load(path)
 	if err != nil {
 		return nil, err
+	}
+	if len(inv.Hosts) == 0 {
+		return nil, fmt.Errorf("%s has no host to look at: add host \"NAME\" { … }", inv.Path)
 	}
 	hosts, err := a.hosts(inv)
 	if err == nil {
