@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -42,7 +41,7 @@ No host is contacted. The exit code is about the reading and the writing alone: 
 
 // saved reads a result from a file, or from standard input.
 func (a *app) saved(path string) (report.Result, error) {
-	in := io.Reader(a.stdin)
+	in := a.stdin
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
