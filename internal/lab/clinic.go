@@ -32,7 +32,9 @@ const (
 	proxyURL  = "http://proxy.example.com:3128"
 	oldProxy  = "http://old-proxy.example.com:8080"
 	mountPath = "/mnt/data"
-	noProxy   = "10.77.0.0/16,.example.com"
+	// practiceRegistry is on the premises, and asks nobody who they are.
+	practiceRegistry = "registry.example.com"
+	noProxy          = "10.77.0.0/16,.example.com"
 	// Not a word: recordings mask it wherever a host prints it.
 	password = "0pen-s3same"
 
@@ -48,7 +50,7 @@ func newWorld() (*world, map[string]distro, error) {
 			oldNAS:      {"/data": true},
 		},
 		hosts: map[string]string{
-			nasName: "10.77.0.5", "proxy.example.com": "10.77.0.3", "old-proxy.example.com": "10.77.0.2",
+			nasName: "10.77.0.5", practiceRegistry: "10.77.0.6", "proxy.example.com": "10.77.0.3", "old-proxy.example.com": "10.77.0.2",
 			"deb.debian.org": "10.77.0.4", "security.debian.org": "10.77.0.4", "archive.ubuntu.com": "10.77.0.4", "security.ubuntu.com": "10.77.0.4",
 			"dl.rockylinux.org": "10.77.0.4", "dl.fedoraproject.org": "10.77.0.4", "developer.download.nvidia.com": "10.77.0.4",
 			"updates.suse.com": "10.77.0.4", "download.nvidia.com": "10.77.0.4",

@@ -316,6 +316,21 @@ func (f *filesystem) mkdir(c cred, p string, perm fs.FileMode) error {
 	return nil
 }
 
+// socket makes the socket of a service.
+func (f *filesystem) socket(c cred, p string, perm fs.FileMode) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at, err := f.entry(c, p)
+	if err != nil {
+		return err
+	}
+	if at.node != nil {
+		return syscall.EEXIST
+	}
+	f.add(at, c, fs.ModeSocket|perm)
+	return nil
+}
+
 func (f *filesystem) symlink(c cred, target, p string) error {
 	f.await(c, p, true)
 	f.mu.Lock()

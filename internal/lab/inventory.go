@@ -97,6 +97,13 @@ nfs_mount "` + mountPath + `" {
   options = ["hard", "noatime"]
 }
 
+# A registry on the premises. Take the # away, and each containerd trusts it and
+# pulls images of docker.io through it.
+# registry "` + practiceRegistry + `:5000" {
+#   mirror_of = ["docker.io"]
+#   ca        = file("` + authorityFile + `")
+# }
+
 resources {
   min_disk  = "100GiB"
   disk_path = "/var/lib"

@@ -82,25 +82,6 @@ func swapoff(p *process) int {
 	return status
 }
 
-// containerdProgram says its version; the service's own process is no program
-// here.
-func containerdProgram(p *process) int {
-	if len(p.args) != 2 || p.args[1] != "--version" && p.args[1] != "-v" {
-		return p.usage(strings.Join(p.args[1:], " "))
-	}
-	version := ""
-	p.machine.mu.Lock()
-	for _, name := range []string{"containerd", "containerd.io"} {
-		if has := p.machine.packages[name]; has != nil {
-			version = has.version
-		}
-	}
-	p.machine.mu.Unlock()
-	upstream, _, _ := strings.Cut(version, "-")
-	p.println("containerd github.com/containerd/containerd " + upstream + " " + version)
-	return 0
-}
-
 // bridge is /proc/sys/net/bridge, which is there once br_netfilter is loaded.
 func (m *Machine) bridge() map[string]func() *node {
 	if !m.loaded("br_netfilter") {

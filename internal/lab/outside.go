@@ -124,6 +124,8 @@ func (o *outside) serve(c net.Conn, name string) {
 		}
 		status, body := "200 OK", ""
 		switch document, known := o.documents[name+request.URL.Path]; {
+		case name == practiceRegistry && request.URL.Path == "/v2/":
+			body = "{}"
 		case request.URL.Path == "/token":
 			body = `{"token":"practice-token"}`
 		case strings.HasPrefix(request.URL.Path, "/v2/") && request.Header.Get("Authorization") != "Bearer practice-token":
@@ -165,6 +167,8 @@ func (m *Machine) reach(host string, port int) (net.Conn, *ssh.OpenChannelError)
 		go func() { _, _ = io.Copy(io.Discard, theirs) }()
 	case isServer:
 		return no("Connection refused")
+	case host == practiceRegistry && port == 5000:
+		go m.world.outside.serve(theirs, host)
 	case m.world.isProxy(m, address, port):
 		go m.world.outside.proxy(theirs, m.spec.denied)
 	default:

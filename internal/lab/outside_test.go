@@ -38,8 +38,10 @@ func TestOutside(t *testing.T) {
 		{Host: nasName, Port: 2049, Plain: true},
 		{Host: nasName, Port: 443, Plain: true},
 		{Host: oldNAS, Port: 2049, Plain: true},
+		{Host: practiceRegistry, Port: 5000, Registry: true, Roots: roots},
+		{Host: practiceRegistry, Port: 443, Roots: roots},
 	}
-	want := []remote.Barrier{"", "", remote.NotTrusted, remote.ByProxy, remote.NoName, "", remote.Refused, remote.Silence}
+	want := []remote.Barrier{"", "", remote.NotTrusted, remote.ByProxy, remote.NoName, "", remote.Refused, remote.Silence, "", remote.Silence}
 	sections, err := c.Look(context.Background(), "", []remote.Probe{{Name: "egress", Script: "echo @end", Endpoints: endpoints}})
 	if err != nil {
 		t.Fatal(err)

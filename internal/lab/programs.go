@@ -134,7 +134,7 @@ func findProgram(name string) func(*process) int {
 	case "sysctl":
 		return sysctl
 
-	// kubernetes.go
+	// kubernetes.go, containerd.go
 	case "swapoff":
 		return swapoff
 	case "containerd":

@@ -284,17 +284,19 @@ func (m *Machine) unitOf(pid int) *unit {
 // startUnit starts a unit, with the environment that is loaded now.
 func (m *Machine) startUnit(name string) bool {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	u := m.units[name]
-	if u == nil {
-		return false
+	begins := u != nil && !u.active
+	if begins {
+		m.lastPID++
+		u.active, u.pid, u.environment, u.since = true, m.lastPID, u.atStart(m), time.Now()
 	}
-	if u.active {
-		return true
+	m.mu.Unlock()
+	if begins && name == "containerd.service" {
+		m.must(m.mkdirs(path.Dir(containerdSocket)))
+		_ = m.Remove(containerdSocket) // of the run before
+		m.must(m.fs.socket(root, containerdSocket, 0o660))
 	}
-	m.lastPID++
-	u.active, u.pid, u.environment, u.since = true, m.lastPID, u.atStart(m), time.Now()
-	return true
+	return u != nil
 }
 
 func (m *Machine) stopUnit(name string) bool {
