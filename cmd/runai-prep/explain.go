@@ -83,11 +83,14 @@ func meant(name, task string) string {
 	var names, findings []string
 	subjects := tasks.Subjects()
 	for _, t := range tasks.All {
+		if task != "" && task != t.Name {
+			continue
+		}
 		if task == "" {
 			names = append(names, t.Name)
 		}
 		known := slices.DeleteFunc(subjects[t.Name], func(s string) bool { return strings.Contains(s, "*") })
-		if near := inventory.Nearest(name, known); near != "" && (task == "" || task == t.Name) {
+		if near := inventory.Nearest(name, known); near != "" {
 			findings = append(findings, t.Name+"/"+near)
 		}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -18,13 +17,11 @@ func (a *app) report() *cobra.Command {
 No host is contacted. The exit code is about the reading and the writing alone: the result's own is in the document.`,
 		Example: `  runai-prep check inventory.hcl -o json >last.json
   runai-prep report last.json -o html >last.html`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return errors.New("report takes one FILE: what plan, apply or check wrote with -o json; - is standard input")
-			}
-			return a.checkOutputs()
-		},
+		Args: arguments(1, 1, "one FILE, which plan, apply or check wrote with -o json (- is standard input)"),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if err := a.checkOutputs(); err != nil {
+				return err
+			}
 			r, err := a.saved(args[0])
 			if err != nil {
 				return err

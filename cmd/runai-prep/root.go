@@ -155,11 +155,7 @@ func oneInventory(c *cobra.Command, args []string) error {
 func arguments(least, most int, takes string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if n := len(args); n < least || n > most {
-			given := fmt.Sprintf("%d arguments", n)
-			if n == 1 {
-				given = "1 argument"
-			}
-			return fmt.Errorf("%s takes %s, not %s: %s %s", c.Name(), takes, given, c.Parent().CommandPath(), c.Use)
+			return fmt.Errorf("%s takes %s, not %s: %s %s", c.Name(), takes, count(n, "argument"), c.Parent().CommandPath(), c.Use)
 		}
 		return nil
 	}

@@ -79,6 +79,20 @@ func (l *Lab) toolkitRepository(t *testing.T) string {
 	return ""
 }
 
+// toolkitInventory wishes nothing of a host but the toolkit, if a block does.
+func toolkitInventory(h *Machine, block string) string {
+	return `
+ssh {
+  user          = "root"
+  identity_file = "id_ed25519"
+  known_hosts   = "known_hosts"
+}
+egress { enabled = false }
+kubernetes { enabled = false }
+host "gpu-01" { address = "` + h.IP + `" }
+` + block
+}
+
 // The toolkit is installed from a repository whose key is known by its
 // fingerprint, and NVIDIA's own tool, the real one, tells Debian's containerd and
 // Docker of it; each restarts once. The GPU, its driver and Docker's daemon are
@@ -94,18 +108,7 @@ func TestToolkit(t *testing.T) {
 systemctl disable -q --now containerd; rm /usr/lib/systemd/system/containerd.service
 apt-get install -y -qq --no-install-recommends containerd >/dev/null; systemctl daemon-reload; systemctl restart containerd; systemctl is-active containerd`)
 	c := newController(t, l, []*Machine{h})
-	wish := func(block string) {
-		c.write("inventory.hcl", `
-ssh {
-  user          = "root"
-  identity_file = "id_ed25519"
-  known_hosts   = "known_hosts"
-}
-egress { enabled = false }
-kubernetes { enabled = false }
-host "gpu-01" { address = "`+h.IP+`" }
-`+block)
-	}
+	wish := func(block string) { c.write("inventory.hcl", toolkitInventory(h, block)) }
 	block := func(key string) string {
 		return "container_toolkit {\n  repository     = \"http://10.77.0.1/libnvidia-container\"\n  repository_key = \"" + key + "\"\n}\n"
 	}

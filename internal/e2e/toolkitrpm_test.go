@@ -130,16 +130,7 @@ func (c *toolkitTest) wish(lines ...string) {
 	if lines != nil {
 		block = "container_toolkit {\n  repository = \"http://10.77.0.1/libnvidia-container\"\n  " + strings.Join(lines, "\n  ") + "\n}\n"
 	}
-	c.write("inventory.hcl", `
-ssh {
-  user          = "root"
-  identity_file = "id_ed25519"
-  known_hosts   = "known_hosts"
-}
-egress { enabled = false }
-kubernetes { enabled = false }
-host "gpu-01" { address = "`+c.h.IP+`" }
-`+block)
+	c.write("inventory.hcl", toolkitInventory(c.h, block))
 }
 
 func (c *toolkitTest) apply(code int) string {

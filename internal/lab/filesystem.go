@@ -320,30 +320,31 @@ func (f *filesystem) mkdir(c cred, p string, perm fs.FileMode) error {
 func (f *filesystem) socket(c cred, p string, perm fs.FileMode) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	_, err := f.fresh(c, p, fs.ModeSocket|perm)
+	return err
+}
+
+// fresh adds a node where there is none; the caller holds the lock.
+func (f *filesystem) fresh(c cred, p string, mode fs.FileMode) (*node, error) {
 	at, err := f.entry(c, p)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if at.node != nil {
-		return syscall.EEXIST
+		return nil, syscall.EEXIST
 	}
-	f.add(at, c, fs.ModeSocket|perm)
-	return nil
+	return f.add(at, c, mode), nil
 }
 
 func (f *filesystem) symlink(c cred, target, p string) error {
 	f.await(c, p, true)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	at, err := f.entry(c, p)
-	if err != nil {
-		return err
+	n, err := f.fresh(c, p, fs.ModeSymlink|0o777)
+	if err == nil {
+		n.target = target
 	}
-	if at.node != nil {
-		return syscall.EEXIST
-	}
-	f.add(at, c, fs.ModeSymlink|0o777).target = target
-	return nil
+	return err
 }
 
 func (f *filesystem) link(c cred, old, p string) error {
